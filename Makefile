@@ -1,0 +1,44 @@
+# Two commands:
+#   make figures   every root script, with its figures under visualization/ and styles_images/
+#   make test      format, lint and the whole test suite
+# Both build .venv first, once. PYTHON=python3.12 make ... picks another interpreter (3.10 or newer).
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SCRIPTS := $(wildcard saliency_map.py gradcam.py fooling_image.py class_visualization.py style_transfer.py)
+
+.PHONY: figures test format clean help
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
+
+figures: $(VENV)/installed
+	@set -e; for script in $(SCRIPTS); do echo "$$script"; $(BIN)/python $$script; done
+
+test: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n 2
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed; choose one with: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/installed: requirements.txt image_utils/torchvision_cure.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python image_utils/torchvision_cure.py
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,87 @@
+"""The course's two helpers for attributions computed by Captum."""
+
+import numpy as np
+
+from image_utils.errors import InputError
+from image_utils.figures import image_grid
+from image_utils.writing import save_figure
+
+__all__ = ["compute_attributions", "visualize_attr_maps"]
+
+
+def _channels_last(attr):
+    return attr.permute(1, 2, 0).detach().cpu().numpy()
+
+
+def visualize_attr_maps(
+    path,
+    X,
+    y,
+    class_names,
+    attributions,
+    titles,
+    attr_preprocess=_channels_last,
+    cmap="viridis",
+    alpha=0.7,
+    *,
+    caption=None,
+):
+    """Write photographs and, below them, a row of maps for each attribution method.
+
+    Each map is standardised for display: (a - mean) / std * 0.2 + 0.5, clipped to [0, 1].
+
+    Args:
+        path: file of the figure.
+        X: uint8 ndarray (N, H, W, 3), or N photographs of different sizes.
+        y: N class indices.
+        class_names: dict from class index to name.
+        attributions: for each method the N maps, as a Tensor (N, C, H', W') or a sequence of (C, H', W').
+        titles: a title for each method.
+        attr_preprocess: turns one map (C, H', W') into an array (H', W'), (H', W', 1) or (H', W', 3).
+        cmap: colour map of maps with one channel.
+        alpha: opacity of the maps.
+        caption: text below the figure, such as the measured agreement.
+
+    Raises:
+        InputError: the numbers of titles, methods, maps and photographs do not fit.
+    """
+    if len(attributions) != len(titles):
+        raise InputError(f"{len(attributions)} attributions need as many titles, not {len(titles)}")
+    for title, maps in zip(titles, attributions, strict=True):
+        if not len(maps) == len(X) == len(y):
+            raise InputError(f"'{title}' has {len(maps)} maps for {len(X)} photographs and {len(y)} labels")
+    rows = [[_standardise(attr_preprocess(attr)) for attr in maps] for maps in attributions]
+    names = [class_names[int(label)] for label in y]
+    figure = image_grid(
+        [list(X), *rows],
+        column_titles=names,
+        row_titles=["Photograph", *titles],
+        caption=caption,
+        cmap=cmap,
+        alpha=alpha,
+        vmin=0,
+        vmax=1,
+    )
+    save_figure(figure, path)
+
+
+def _standardise(attr):
+    attr = np.asarray(attr, dtype=np.float64)
+    if attr.ndim == 3 and attr.shape[2] == 1:
+        attr = attr[:, :, 0]
+    attr = (attr - attr.mean()) / max(attr.std(), 1e-20)
+    return np.clip(attr * 0.2 + 0.5, 0.0, 1.0)
+
+
+def compute_attributions(algo, inputs, **kwargs):
+    """Run a Captum attribution method: `algo.attribute(inputs, **kwargs)`.
+
+    Args:
+        algo: Captum attribution object.
+        inputs: Tensor (N, 3, H, W), or what else the method takes.
+        **kwargs: further arguments of its `attribute`, such as target.
+
+    Returns:
+        What the method returns, usually a Tensor shaped like the inputs.
+    """
+    return algo.attribute(inputs, **kwargs)

@@ -1,0 +1,204 @@
+"""What the root scripts share: their common arguments, what these load, and how a script ends.
+
+parser = assignment_parser("Saliency maps ...")
+inputs = load_inputs(parser.parse_args())       # network, photographs, labels, names, device, folder
+...
+if __name__ == "__main__":
+    run(main)
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from data.networks import EMBEDDED_NAME, load_network
+from data.samples import SIZE, load_imagenet_val
+from image_utils.devices import choose_device
+from image_utils.errors import InputError
+from image_utils.loading import load_image
+from image_utils.pixels import for_each_size
+
+SAMPLES = 5  # photographs the assignment uses
+
+
+@dataclass
+class Inputs:
+    """What a script works on.
+
+    Attributes:
+        model: classification network, eval mode, frozen, on `device`.
+        X: N photographs, uint8 (H, W, 3) each, shortest side 224.
+        y: int64 ndarray (N,), the classes to explain.
+        class_names: dict from class index to name.
+        device: torch.device.
+        out: folder of the figures.
+        seed: integer.
+    """
+
+    model: torch.nn.Module
+    X: list
+    y: np.ndarray
+    class_names: dict
+    device: torch.device
+    out: Path
+    seed: int
+
+    def names(self):
+        """Return the name of each photograph's class."""
+        return [self.class_names[int(label)] for label in self.y]
+
+    def each(self, function):
+        """Apply `function(x, y)` to the photographs, normalised and on the device; see `for_each_size`."""
+        return for_each_size(lambda x, y: function(x.to(self.device), y.to(self.device)), self.X, self.y)
+
+    def one_by_one(self, function, title):
+        """Apply `function(x, y)` to each photograph alone, for slow methods; a progress bar appears after 2 s."""
+        progress = tqdm(total=len(self.X), desc=title, unit="image", delay=2, leave=False)
+
+        def counted(x, y):
+            results = []
+            for image, label in zip(x.split(1), y.split(1), strict=True):
+                results.append(function(image, label)[0])
+                progress.update()
+            return results
+
+        with progress:
+            return self.each(counted)
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without repeating the usage."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def assignment_parser(description, *, epilog=None, images=True, out="visualization"):
+    """Make a parser with the arguments common to all root scripts.
+
+    Args:
+        description: what the script does, for --help.
+        epilog: examples, for --help; line breaks are kept.
+        images: whether the script takes photographs (--images, --labels, --num).
+        out: default folder of what is written.
+    """
+    parser = _OneLineParser(
+        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if images:
+        group = parser.add_argument_group("photographs", "without any of these: the assignment's five")
+        group.add_argument("--images", nargs="+", metavar="FILE", help="your own, any format Pillow reads")
+        group.add_argument(
+            "--labels",
+            nargs="+",
+            type=int,
+            metavar="N",
+            help="their class indices; default: the network's top-1",
+        )
+        group.add_argument("--num", type=int, metavar="N", help=f"how many of the samples (default {SAMPLES})")
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--network",
+        default=EMBEDDED_NAME,
+        metavar="NAME",
+        help="torchvision classification network (%(default)s)",
+    )
+    group.add_argument(
+        "--weights",
+        metavar="W",
+        help="embedded, torchvision, random, or a .pth or .safetensors file "
+        f"(default: embedded for {EMBEDDED_NAME}, torchvision for others)",
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help="folder (%(default)s)")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers (%(default)s)")
+    group.add_argument("--show", action="store_true", help="open the figures when they are written")
+    return parser
+
+
+def load_inputs(args) -> Inputs:
+    """Load what the arguments name.
+
+    Raises:
+        InputError: a file, label, network, device or number is unusable; nothing has been written then.
+    """
+    device = choose_device(args.device)
+    check_folder(args.out)
+    model = load_named_network(args).to(device)
+    inputs = Inputs(model, [], np.zeros(0, np.int64), {}, device, args.out, args.seed)
+    if getattr(args, "images", None):
+        if args.num is not None:
+            raise InputError("--num chooses samples; it does not go with --images")
+        inputs.X = [load_image(file, SIZE) for file in args.images]
+        inputs.class_names = load_imagenet_val(1)[2]
+        inputs.y = _labels(args.labels, inputs)
+    else:
+        if getattr(args, "labels", None):
+            raise InputError("--labels go with --images")
+        X, inputs.y, inputs.class_names = _samples(getattr(args, "num", None))
+        inputs.X = list(X)
+    return inputs
+
+
+def load_named_network(args):
+    """Load the network that --network and --weights name."""
+    default = "embedded" if args.network == EMBEDDED_NAME else "torchvision"
+    return load_network(args.network, args.weights or default)
+
+
+def check_folder(folder):
+    """Raise InputError where `folder` is there and is no folder, before any work is done for it."""
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            raise InputError(f"--out '{folder}': '{part}' is a file, not a folder")
+
+
+def _samples(num):
+    num = SAMPLES if num is None else num
+    X, y, class_names = load_imagenet_val()
+    if not 1 <= num <= len(X):
+        raise InputError(f"--num must be 1 to {len(X)}, not {num}")
+    return X[:num], y[:num], class_names
+
+
+@torch.no_grad()
+def _labels(given, inputs):
+    """Check the labels given, or take the network's own top-1."""
+    y = np.zeros(len(inputs.X), dtype=np.int64)
+    scores = inputs.each(lambda x, _: inputs.model(x).cpu())
+    if given is None:
+        return np.array([int(s.argmax()) for s in scores], dtype=np.int64)
+    if len(given) != len(y):
+        raise InputError(f"--labels: {len(given)} labels for {len(y)} images")
+    for label in given:
+        if not 0 <= label < len(scores[0]):
+            raise InputError(f"--labels: {label} is not a class index from 0 to {len(scores[0]) - 1}")
+    return np.array(given, dtype=np.int64)
+
+
+def show_files(*paths):
+    """Open written figures with the desktop's viewer."""
+    for path in paths:
+        Image.open(path).show(title=str(path))
+
+
+def run(main):
+    """Run a script's main function and end the process as the house does.
+
+    Exit status 0; 2 and one line on standard error for unusable input; 130 after Ctrl-C.
+    """
+    try:
+        main()
+    except InputError as problem:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: error: {problem}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{Path(sys.argv[0]).name}: interrupted\n")
+        sys.exit(130)

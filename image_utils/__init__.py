@@ -1,0 +1,46 @@
+"""Pixels in, pixels out. At the bottom of the house: nothing here knows of networks or techniques.
+
+`from image_utils import *` gives the course's names, and `plt`, `np`, `torch`, `T` and `Image`, which scripts
+written against the course's skeleton take from here; matplotlib's pyplot is imported only when asked for.
+"""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from image_utils.loading import image_from_url, load_image
+from image_utils.pixels import (
+    SQUEEZENET_MEAN,
+    SQUEEZENET_STD,
+    T,
+    deprocess,
+    deprocess_image,
+    preprocess,
+    preprocess_image,
+    rescale,
+)
+
+__all__ = [  # noqa: RUF022  (the course's names first)
+    "SQUEEZENET_MEAN",
+    "SQUEEZENET_STD",
+    "preprocess_image",
+    "deprocess_image",
+    "image_from_url",
+    "load_image",
+    "preprocess",
+    "deprocess",
+    "rescale",
+    "Image",
+    "T",
+    "np",
+    "plt",
+    "torch",
+]
+
+
+def __getattr__(name):
+    if name == "plt":
+        import matplotlib.pyplot as plt
+
+        return plt
+    raise AttributeError(f"module 'image_utils' has no attribute '{name}'")

@@ -1,0 +1,76 @@
+"""Laying out photographs and maps: one kind of figure, a labelled grid."""
+
+import textwrap
+
+import numpy as np
+from matplotlib.figure import Figure
+
+CELL = 2.4  # height of a cell, inches
+TITLE_WIDTH = 20  # characters of a column title before it wraps
+
+
+def image_grid(
+    rows,
+    *,
+    column_titles=(),
+    row_titles=(),
+    caption=None,
+    cmap="gray",
+    alpha=None,
+    vmin=None,
+    vmax=None,
+    cell=CELL,
+):
+    """Draw a grid of images, each in its own aspect ratio.
+
+    Args:
+        rows: list of rows, each a list of arrays (H, W) or (H, W, 3); uint8, or floating point in [0, 1] for
+            colour and any range for maps. None leaves a cell empty.
+        column_titles: text above the first row, wrapped.
+        row_titles: text left of each row.
+        caption: text below the grid.
+        cmap: colour map of the (H, W) arrays.
+        alpha: opacity of the (H, W) arrays.
+        vmin: value of the (H, W) arrays at the colour map's lower end; None takes each array's own minimum.
+        vmax: the same for its upper end.
+        cell: height of a cell in inches.
+
+    Returns:
+        matplotlib Figure, outside pyplot's registry.
+    """
+    n_columns = max(len(row) for row in rows)
+    widths = [_column_aspect(rows, j) for j in range(n_columns)]
+    titles = [textwrap.fill(str(title), TITLE_WIDTH) for title in column_titles]
+    figure = Figure(figsize=(cell * sum(widths), cell * len(rows)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    axes = figure.subplots(len(rows), n_columns, squeeze=False, width_ratios=widths)
+    for i, row in enumerate(rows):
+        for j, axis in enumerate(axes[i]):
+            _bare(axis)
+            if j < len(row) and row[j] is not None:
+                image = np.asarray(row[j])
+                axis.imshow(image, cmap=cmap, alpha=alpha if image.ndim == 2 else None, interpolation="nearest")
+            if i == 0 and j < len(titles):
+                axis.set_title(titles[j], fontsize=11, verticalalignment="bottom")
+        if i < len(row_titles):
+            axes[i, 0].set_ylabel(textwrap.fill(row_titles[i], 24), fontsize=11)
+    if caption:
+        width = int(cell * sum(widths) * 12)
+        figure.supxlabel(textwrap.fill(caption, max(width, 30)), fontsize=10, color="0.25")
+    return figure
+
+
+def _draw(axis, image, **for_maps):
+    axis.imshow(image, interpolation="nearest", **(for_maps if image.ndim == 2 else {}))
+
+
+def _column_aspect(rows, j):
+    shapes = [np.shape(row[j]) for row in rows if j < len(row) and row[j] is not None]
+    return max((shape[1] / shape[0] for shape in shapes), default=1.0)
+
+
+def _bare(axis):
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_visible(False)

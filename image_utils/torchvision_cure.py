@@ -1,0 +1,83 @@
+"""Let torchvision import when its wheel was built for another PyTorch build.
+
+A torchvision wheel built for CUDA cannot load its compiled operators beside a CPU build of PyTorch, and
+`import torchvision` then stops at `operator torchvision::nms does not exist`: its Python code registers fake
+kernels for two operators that nobody declared. Declaring just their schemas lets the import finish; the networks
+and transforms used here need neither operator. Where the compiled library loads, nothing is declared.
+
+    python image_utils/torchvision_cure.py
+
+installs the cure into the running environment, so that there a plain `import torchvision` works as the first line
+of any script. Every start-up of the interpreter passes through here, so imports wait until they are wanted.
+"""
+
+import sys
+
+SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+_declared = []  # keeps the torch.library objects, and with them the declarations, alive
+
+
+def declare_missing_operators(package_folder) -> bool:
+    """Declare torchvision's two operators if its compiled library cannot be loaded.
+
+    Args:
+        package_folder: pathlib.Path, where torchvision's `__init__.py` lies.
+
+    Returns:
+        True if schemas had to be declared.
+    """
+    import torch
+
+    if hasattr(torch.ops.torchvision, "nms"):
+        return False
+    for library in (*package_folder.glob("_C*.so"), *package_folder.glob("_C*.pyd")):
+        try:
+            torch.ops.load_library(library)
+            return False
+        except OSError:
+            continue  # built for another PyTorch: its CUDA libraries or symbols are not here
+    namespace = torch.library.Library("torchvision", "FRAGMENT")
+    for schema in SCHEMAS:
+        namespace.define(schema)
+    _declared.append(namespace)
+    return True
+
+
+class CureFinder:
+    """Import hook: runs the cure at the moment torchvision is first imported, then steps aside."""
+
+    @staticmethod
+    def find_spec(fullname, path=None, target=None):
+        """Declare what is missing before `torchvision` loads; never finds a module itself."""
+        if fullname == "torchvision":
+            import importlib.machinery
+            from pathlib import Path
+
+            spec = importlib.machinery.PathFinder.find_spec(fullname)
+            if spec is not None and spec.submodule_search_locations:
+                declare_missing_operators(Path(spec.submodule_search_locations[0]))
+
+
+def install_hook() -> None:
+    """Put the import hook in front, once per process."""
+    if not any(getattr(finder, "__name__", "") == CureFinder.__name__ for finder in sys.meta_path):
+        sys.meta_path.insert(0, CureFinder)
+
+
+def install_into_environment() -> None:
+    """Copy this file into the environment's site-packages and have every start-up install the hook."""
+    import shutil
+    import sysconfig
+    from pathlib import Path
+
+    site_packages = Path(sysconfig.get_paths()["purelib"])
+    shutil.copyfile(__file__, site_packages / "torchvision_cure.py")
+    start_up_line = "import torchvision_cure; torchvision_cure.install_hook()\n"
+    (site_packages / "torchvision_cure.pth").write_text(start_up_line)
+
+
+if __name__ == "__main__":
+    install_into_environment()

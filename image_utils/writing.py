@@ -1,0 +1,72 @@
+"""Writing results: a file appears whole, or not at all."""
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from image_utils.errors import InputError
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """Give a temporary path beside `path`, moved into place on success and removed on failure.
+
+    Args:
+        path: the file to be written; missing folders are made.
+
+    Yields:
+        Path to write to, with the same ending.
+
+    Raises:
+        InputError: the folder cannot be written to, or the path is a directory.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        if path.is_dir():
+            raise InputError(f"cannot write '{path}': it is a directory")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; a result is an ordinary one
+        temporary.replace(path)
+    except OSError as problem:
+        raise InputError(f"cannot write '{path}': {problem.strerror or problem}") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def save_figure(figure, path, *, dpi=100):
+    """Write a matplotlib figure.
+
+    Args:
+        figure: matplotlib Figure; it need not (and here does not) belong to pyplot, so no window, backend or
+            global setting is involved and nothing has to be closed.
+        path: where, ending in .png or another format matplotlib writes.
+        dpi: dots per inch.
+    """
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight", facecolor="white")
+
+
+def save_image(img, path):
+    """Write a PIL image; the ending chooses the format (use .png for exact pixels)."""
+    with whole_file(path) as temporary:
+        img.save(temporary)
+
+
+def save_json(record, path):
+    """Write a record (dict of plain values) as indented JSON."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,45 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data import load_network
+from data.samples import load_sample_photographs
+from image_utils.pixels import to_input
+
+ROOT = Path(__file__).resolve().parent.parent
+# The course's own files and torchvision's weights, beside the checkout of whoever has them; never shipped.
+REFERENCE = Path(os.environ.get("COURSE_REFERENCE", ROOT.parent / "shared" / "reference"))
+
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    torch.set_num_threads(1)  # one process a core is faster than two processes of two threads
+
+
+@pytest.fixture(scope="session")
+def squeezenet():
+    """The embedded network. Shared: a test that changes it must change it back."""
+    return load_network()
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    """Five sample photographs as the network takes them, and their labels: (5, 3, 224, 224), (5,)."""
+    X, y, _ = load_sample_photographs()
+    return to_input(X[:5]), torch.as_tensor(y[:5])
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The folder of the course's files; tests that need it are skipped where it is absent."""
+    if not REFERENCE.is_dir():
+        pytest.skip("the course's reference files are not here")
+    return REFERENCE
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

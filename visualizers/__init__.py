@@ -1,0 +1,5 @@
+"""One file a technique: gradients with respect to the pixels, the network fixed."""
+
+from visualizers.saliency_map import SaliencyMap
+
+__all__ = ["SaliencyMap"]

@@ -1,0 +1,37 @@
+"""Choosing the number that an attribution explains."""
+
+import torch
+
+from image_utils.errors import InputError
+
+
+def class_scores(scores, y):
+    """Pick each image's score of its own class.
+
+    Args:
+        scores: Tensor (N, C), class scores before the softmax.
+        y: int64 Tensor (N,), class indices in [0, C).
+
+    Returns:
+        Tensor (N,): scores[n, y[n]].
+
+    Raises:
+        InputError: the shapes or the indices do not fit.
+    """
+    if scores.ndim != 2:
+        raise InputError(f"the network must return class scores of shape (N, C), not {tuple(scores.shape)}")
+    y = torch.as_tensor(y, device=scores.device)
+    if y.ndim != 1 or len(y) != len(scores) or y.is_floating_point():
+        raise InputError(f"labels must be {len(scores)} integers, one an image, not {y.dtype} of {tuple(y.shape)}")
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < scores.shape[1]:
+        raise InputError(f"labels must lie in [0, {scores.shape[1]}), not {int(y.min())} to {int(y.max())}")
+    return scores.gather(1, y.long().view(-1, 1)).squeeze(1)
+
+
+def check_images(X):
+    """Raise InputError unless X is a floating-point Tensor (N, 3, H, W) with N of at least 1."""
+    if not isinstance(X, torch.Tensor) or X.ndim != 4 or not X.is_floating_point():
+        what = f"{X.dtype} of {tuple(X.shape)}" if isinstance(X, torch.Tensor) else type(X).__name__
+        raise InputError(f"images must be a floating-point Tensor (N, C, H, W), not {what}")
+    if 0 in X.shape:
+        raise InputError(f"images must not be empty; their shape is {tuple(X.shape)}")
