@@ -25,6 +25,7 @@ from image_utils.loading import load_image
 from image_utils.pixels import for_each_size
 
 SAMPLES = 5  # photographs the assignment uses
+MAX_ASPECT = 8  # the shortest side becomes 224 pixels; a ribbon's longest would fill the memory
 
 
 @dataclass
@@ -129,6 +130,8 @@ def load_inputs(args) -> Inputs:
     Raises:
         InputError: a file, label, network, device or number is unusable; nothing has been written then.
     """
+    if not 0 <= args.seed < 2**63:
+        raise InputError(f"--seed must be 0 or more and less than 2^63, not {args.seed}")
     device = choose_device(args.device)
     check_folder(args.out)
     model = load_named_network(args).to(device)
@@ -136,7 +139,7 @@ def load_inputs(args) -> Inputs:
     if getattr(args, "images", None):
         if args.num is not None:
             raise InputError("--num chooses samples; it does not go with --images")
-        inputs.X = [load_image(file, SIZE) for file in args.images]
+        inputs.X = [_photograph(file) for file in args.images]
         inputs.class_names = load_imagenet_val(1)[2]
         inputs.y = _labels(args.labels, inputs)
     else:
@@ -160,6 +163,13 @@ def check_folder(folder):
             raise InputError(f"--out '{folder}': '{part}' is a file, not a folder")
 
 
+def _photograph(file):
+    X = load_image(file, SIZE)
+    if max(X.shape[:2]) > MAX_ASPECT * SIZE:
+        raise InputError(f"'{file}' is more than {MAX_ASPECT} times as long as it is wide; cut out a part of it")
+    return X
+
+
 def _samples(num):
     num = SAMPLES if num is None else num
     X, y, class_names = load_imagenet_val()
@@ -171,12 +181,16 @@ def _samples(num):
 @torch.no_grad()
 def _labels(given, inputs):
     """Check the labels given, or take the network's own top-1."""
-    y = np.zeros(len(inputs.X), dtype=np.int64)
-    scores = inputs.each(lambda x, _: inputs.model(x).cpu())
+    inputs.y = np.zeros(len(inputs.X), dtype=np.int64)
+    try:
+        scores = inputs.each(lambda x, _: inputs.model(x).cpu())
+    except (RuntimeError, AssertionError, ValueError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise InputError(f"the network does not take photographs of this shape: {reason}") from None
     if given is None:
         return np.array([int(s.argmax()) for s in scores], dtype=np.int64)
-    if len(given) != len(y):
-        raise InputError(f"--labels: {len(given)} labels for {len(y)} images")
+    if len(given) != len(inputs.X):
+        raise InputError(f"--labels: {len(given)} labels for {len(inputs.X)} images")
     for label in given:
         if not 0 <= label < len(scores[0]):
             raise InputError(f"--labels: {label} is not a class index from 0 to {len(scores[0]) - 1}")

@@ -39,6 +39,7 @@ def main():
 
 def captum_saliency(inputs):
     """Captum's Saliency: the same gradient. It keeps the three channels, so their maximum is taken here."""
+    # >>> Solution: attributions of Captum's Saliency, drawn with visualize_attr_maps into saliency_captum.png
     model = inputs.model
     ours = inputs.each(lambda x, y: SaliencyMap().compute_saliency_maps(x, y, model))
     theirs = inputs.each(lambda x, y: compute_attributions(Saliency(model), x.requires_grad_(), target=y))
@@ -53,6 +54,7 @@ def captum_saliency(inputs):
         to_map=lambda a: a.amax(0),
         cmap="gray",
     )
+    # <<< Solution
 
 
 def captum_integrated_gradients(inputs):

@@ -67,13 +67,17 @@ def install_hook() -> None:
         sys.meta_path.insert(0, CureFinder)
 
 
-def install_into_environment() -> None:
-    """Copy this file into the environment's site-packages and have every start-up install the hook."""
+def install_into_environment(folder=None) -> None:
+    """Copy this file into the environment's site-packages and have every start-up install the hook.
+
+    Args:
+        folder: the environment's site-packages; default: the running interpreter's.
+    """
     import shutil
     import sysconfig
     from pathlib import Path
 
-    site_packages = Path(sysconfig.get_paths()["purelib"])
+    site_packages = Path(folder or sysconfig.get_paths()["purelib"])
     shutil.copyfile(__file__, site_packages / "torchvision_cure.py")
     start_up_line = "import torchvision_cure; torchvision_cure.install_hook()\n"
     (site_packages / "torchvision_cure.pth").write_text(start_up_line)

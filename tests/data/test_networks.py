@@ -1,0 +1,134 @@
+"""Loading networks: the embedded one's published figures, files, and everything that does not fit."""
+
+import urllib.error
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from data import load_network
+from data.convert_squeezenet import TORCHVISION_MEAN_SQUARES, mean_squares
+from data.networks import build_network
+from data.samples import load_sample_photographs
+from image_utils.errors import InputError
+from image_utils.pixels import to_input
+
+
+@pytest.fixture(scope="module")
+def samples():
+    X, y, _ = load_sample_photographs()
+    return to_input(X), torch.as_tensor(y)
+
+
+def test_embedded_network_recognises_the_samples(squeezenet, samples):
+    X, y = samples
+    with torch.no_grad():
+        top = squeezenet(X).topk(5).indices
+    assert int((top[:, 0] == y).sum()) == 11
+    assert int((top == y[:, None]).any(1).sum()) == 19
+
+
+def test_embedded_activations_have_torchvisions_size(squeezenet, samples):
+    for layer, value in mean_squares(squeezenet, samples[0]).items():
+        assert value == pytest.approx(TORCHVISION_MEAN_SQUARES[layer], rel=0.01)
+
+
+def test_torchvisions_own_activations_are_the_table(reference, samples):
+    network = load_network(weights=reference / "squeezenet1_1_torchvision_fp16.pth")
+    for layer, value in mean_squares(network, samples[0]).items():
+        assert value == pytest.approx(TORCHVISION_MEAN_SQUARES[layer], rel=0.01)
+
+
+def test_is_ready_to_be_looked_into(squeezenet):
+    assert not any(module.training for module in squeezenet.modules())
+    assert not any(parameter.requires_grad for parameter in squeezenet.parameters())
+    assert all(parameter.dtype == torch.float32 for parameter in squeezenet.parameters())
+
+
+@pytest.mark.parametrize("ending", ["pth", "pt", "safetensors", "checkpoint.pth"])
+def test_loads_from_files(tmp_path, squeezenet, ending):
+    path, state = tmp_path / f"weights.{ending}", squeezenet.state_dict()
+    if ending == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save(
+            {"state_dict": state} if ending == "checkpoint.pth" else {k: v.half() for k, v in state.items()}, path
+        )
+    loaded = load_network(weights=path).state_dict()
+    for key, value in state.items():
+        torch.testing.assert_close(loaded[key], value, rtol=1e-3, atol=1e-3)
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("code from a weights file ran",))
+
+
+def wrong_files(folder):
+    """Files that are no weights of squeezenet1_1, and a word their message must contain."""
+    state = build_network("squeezenet1_1").state_dict()
+    torch.save({**state, "classifier.1.bias": torch.zeros(10)}, folder / "shape.pth")
+    torch.save({k: v for k, v in state.items() if k != "features.3.squeeze.bias"}, folder / "lacks.pth")
+    torch.save({**state, "head.weight": torch.zeros(1)}, folder / "surplus.pth")
+    torch.save([1, 2], folder / "list.pth")
+    torch.save({"a": Hostile()}, folder / "hostile.pth")
+    (folder / "text.pth").write_text("not weights")
+    (folder / "empty.pth").write_bytes(b"")
+    (folder / "text.safetensors").write_text("not weights")
+    (folder / "weights.bin").write_bytes(b"")
+    return {
+        "shape.pth": "classifier.1.bias has shape (10,), needed is (1000,)",
+        "lacks.pth": "lacks features.3.squeeze.bias",
+        "surplus.pth": "unknown head.weight",
+        "list.pth": "no state dict",
+        "hostile.pth": "loads safely",
+        "text.pth": "loads safely",
+        "empty.pth": "loads safely",
+        "text.safetensors": "safetensors",
+        "weights.bin": ".safetensors, .pth or .pt",
+        "missing.pth": "does not exist",
+        "missing.safetensors": "does not exist",
+    }
+
+
+def test_wrong_files_are_named_with_what_is_wrong(tmp_path, capsys):
+    for name, word in wrong_files(tmp_path).items():
+        with pytest.raises(InputError) as caught:
+            load_network(weights=str(tmp_path / name))
+        assert word in str(caught.value) and "\n" not in str(caught.value), name
+    assert capsys.readouterr().out == ""
+
+
+def test_unknown_names_list_near_ones():
+    with pytest.raises(InputError, match="squeezenet1_1"):
+        load_network("squeeznet11")
+    with pytest.raises(InputError, match="only squeezenet1_1 is embedded"):
+        load_network("resnet18")
+
+
+def test_random_weights_are_the_same_and_leave_the_generator_alone():
+    state = torch.get_rng_state()
+    a, b = load_network("resnet18", "random"), load_network("resnet18", "random")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_torchvision_weights_come_from_its_cache(tmp_path, monkeypatch, squeezenet):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(squeezenet.state_dict(), tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth")
+    loaded = load_network(weights="torchvision")
+    assert torch.equal(loaded.features[0].weight, squeezenet.features[0].weight)
+
+
+def test_offline_says_what_to_do(tmp_path, monkeypatch):
+    def no_network(*args, **kwargs):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", no_network)
+    with pytest.raises(InputError) as caught:
+        load_network(weights="torchvision")
+    message = str(caught.value)
+    assert "squeezenet1_1-b8a52dc0.pth" in message and str(tmp_path) in message and "embedded" in message
+    assert "\n" not in message

@@ -1,0 +1,57 @@
+"""torchvision imports first thing in a script, and nothing is declared where it need not be."""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import torch
+
+from image_utils.torchvision_cure import (
+    CureFinder,
+    declare_missing_operators,
+    install_hook,
+    install_into_environment,
+)
+from tests.conftest import ROOT
+
+
+def run(code, *options, cwd=ROOT):
+    done = subprocess.run([sys.executable, *options, "-c", code], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_our_modules_can_come_first():
+    run("import image_utils, torchvision; torchvision.models.squeezenet1_1()")
+
+
+def test_installed_cure_lets_torchvision_be_the_first_line(tmp_path):
+    install_into_environment(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["torchvision_cure.pth", "torchvision_cure.py"]
+    # Without site-packages' own .pth files (-S), what the interpreter does with ours, then a student's first line.
+    packages = sysconfig.get_paths()["purelib"]
+    start = f"import sys; sys.path.append({packages!r}); import site; site.addsitedir({str(tmp_path)!r});"
+    run(f"{start} import torchvision; torchvision.models.squeezenet1_1()", "-S", cwd=tmp_path)
+
+
+def test_start_up_stays_cheap():
+    loaded = run(
+        "import sys; before = set(sys.modules);"
+        "from importlib.util import spec_from_file_location as spec, module_from_spec;"
+        "s = spec('cure', 'image_utils/torchvision_cure.py'); m = module_from_spec(s); s.loader.exec_module(m);"
+        "m.install_hook(); print(sorted(set(sys.modules) - before))"
+    )
+    assert "torch" not in loaded
+
+
+def test_hook_is_installed_once_and_finds_nothing_itself():
+    install_hook()
+    install_hook()
+    assert sum(getattr(f, "__name__", "") == "CureFinder" for f in sys.meta_path) == 1
+    assert CureFinder.find_spec("no_such_module") is None
+
+
+def test_declares_nothing_where_the_operators_exist():
+    assert hasattr(torch.ops.torchvision, "nms")  # torchvision is imported by now
+    assert declare_missing_operators(Path("/nowhere")) is False
