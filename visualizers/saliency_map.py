@@ -51,7 +51,7 @@ class SaliencyMap:
             Simonyan et al. 2014, section 3.1.
         """
         check_images(X)
-        # >>> Solution: the gradient of the summed class scores, in one backward pass; its magnitude, largest channel
+        # >>> Solution: gradient of the summed class scores in one backward pass; its magnitude, largest channel
         with untouched(model):
             x = as_leaf(X)
             scores = class_scores(model(x), y)

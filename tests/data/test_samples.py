@@ -1,4 +1,4 @@
-"""Sample photographs: the course's file when a user has it, without running its pickle, and Foolbox's otherwise."""
+"""Sample photographs: the course's file when a user has it, read without running its pickle, or Foolbox's."""
 
 import pickle
 

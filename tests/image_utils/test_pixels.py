@@ -95,22 +95,8 @@ def test_for_each_size_batches_what_it_can(rng):
 def test_star_import_gives_the_courses_names():
     namespace = {}
     exec("from image_utils import *", namespace)  # noqa: S102
-    for name in [
-        "SQUEEZENET_MEAN",
-        "SQUEEZENET_STD",
-        "preprocess_image",
-        "deprocess_image",
-        "image_from_url",
-        "load_image",
-        "preprocess",
-        "deprocess",
-        "rescale",
-        "plt",
-        "np",
-        "torch",
-        "T",
-        "Image",
-    ]:
-        assert name in namespace
+    course = {"SQUEEZENET_MEAN", "SQUEEZENET_STD", "preprocess_image", "deprocess_image", "image_from_url"}
+    assert course | {"load_image", "preprocess", "deprocess", "rescale"} <= namespace.keys()
+    assert {"plt", "np", "torch", "T", "Image"} <= namespace.keys()
     with pytest.raises(AttributeError):
         image_utils.no_such_name  # noqa: B018
