@@ -1,0 +1,89 @@
+"""The rules of the house that a program can check: which way imports go, silence, size, and the words used."""
+
+import ast
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+# Each room with the rooms it may import from (besides itself).
+FLOORS = {
+    "image_utils": set(),
+    "data": {"image_utils"},
+    "visualizers": {"image_utils"},
+    "style_modules": {"image_utils"},
+    "style_utils": {"image_utils", "data", "visualizers", "style_modules"},
+    "captum_utils": {"image_utils"},
+    "data_utils": {"data"},
+    "command_line": {"image_utils", "data"},
+}
+LIBRARY = set(FLOORS) - {"command_line"}
+SCRIPTS = {
+    "saliency_map",
+    "gradcam",
+    "fooling_image",
+    "class_visualization",
+    "style_transfer",
+    "collect_submission",
+}
+TOP = SCRIPTS | {"course", "explain", "benchmarks", "tests"}
+
+
+def tracked(pattern):
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [ROOT / name for name in listed.stdout.split("\n") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def modules():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    return {path: ast.parse(path.read_text()) for path in tracked("*.py")}
+
+
+def room(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the room they come from"
+            yield node.module.split(".")[0]
+
+
+def test_imports_go_one_way(modules):
+    rooms = FLOORS.keys() | TOP
+    for path, tree in modules.items():
+        here = room(path)
+        if here in FLOORS:
+            wrong = (set(imported(tree)) & rooms) - FLOORS[here] - {here}
+            # data/'s scripts that make reference outputs stand on top, like the root scripts.
+            assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+def test_library_code_is_silent(modules):
+    for path, tree in modules.items():
+        if room(path) in LIBRARY and not path.name.startswith(("convert_", "make_")):
+            calls = [n.func for n in ast.walk(tree) if isinstance(n, ast.Call)]
+            names = [f.id if isinstance(f, ast.Name) else getattr(f, "attr", "") for f in calls]
+            assert "print" not in names and "show" not in names, path
+
+
+def test_files_stay_small(modules):
+    long = {str(path): n for path in modules if (n := len(path.read_text().splitlines())) > 400}
+    assert not long
+
+
+def test_every_module_says_what_it_is(modules):
+    for path, tree in modules.items():
+        assert ast.get_docstring(tree) or not tree.body, path
