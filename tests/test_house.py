@@ -67,7 +67,6 @@ def test_imports_go_one_way(modules):
         here = room(path)
         if here in FLOORS:
             wrong = (set(imported(tree)) & rooms) - FLOORS[here] - {here}
-            # data/'s scripts that make reference outputs stand on top, like the root scripts.
             assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 
