@@ -1,0 +1,67 @@
+"""Marking from the command line.
+
+python -m course.autograder grade SUBMISSION.zip         mark a submission here, and print a table
+python -m course.autograder build autograder.zip         make what Gradescope asks for
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from command_line import run
+from course.autograder.build import build, make_skeleton
+from course.autograder.grade import choose_parts, grade
+from course.autograder.gradescope import run_in
+from course.autograder.sandbox import Sandbox
+from image_utils.errors import InputError
+
+DEFAULT_PARTS = ["style-transfer"]
+
+
+def main(arguments=None):
+    """Parse the arguments and do what is asked."""
+    parser = argparse.ArgumentParser(
+        prog="python -m course.autograder",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="grade | build | run")
+    at_home = commands.add_parser("grade", help="mark a submission here")
+    at_home.add_argument("submission", type=Path, metavar="SUBMISSION", help="a zip, or a folder such as .")
+    at_home.add_argument("--results", type=Path, metavar="FILE", help="write results.json here too")
+    at_home.add_argument("--seed", type=int, metavar="N", help="draw the inputs again that a run with N drew")
+    builder = commands.add_parser("build", help="make a Gradescope autograder")
+    builder.add_argument("out", type=Path, metavar="OUT.zip")
+    for command in (at_home, builder):
+        command.add_argument(
+            "--parts",
+            nargs="+",
+            default=DEFAULT_PARTS,
+            metavar="PART",
+            help="style-transfer (default), all, or names of parts",
+        )
+    inside = commands.add_parser("run", help="mark as Gradescope asks; run_autograder calls it")
+    inside.add_argument("root", type=Path, metavar="ROOT", help="usually /autograder")
+    args = parser.parse_args(arguments)
+    if args.command == "build":
+        build(args.out, choose_parts(args.parts))
+    elif args.command == "run":
+        run_in(args.root)
+    else:
+        _grade_here(args)
+
+
+def _grade_here(args):
+    parts = choose_parts(args.parts)
+    if args.seed is not None and args.seed < 0:
+        raise InputError(f"--seed must be 0 or more, not {args.seed}")
+    with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox:
+        skeleton = make_skeleton(Path(folder) / "skeleton")
+        results = grade(args.submission, sandbox, skeleton, parts=parts, path=args.results, seed=args.seed)
+        sys.stdout.write(results.table())
+        sys.stderr.write(f"submissions run confined: {sandbox.description}\n")
+
+
+if __name__ == "__main__":
+    run(main)

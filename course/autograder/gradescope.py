@@ -1,0 +1,39 @@
+"""Marking inside Gradescope's container: /autograder/submission in, /autograder/results/results.json out."""
+
+import json
+import sys
+from pathlib import Path
+
+from course.autograder.grade import check_isolation, grade
+from course.autograder.results import refusal
+from course.autograder.sandbox import Sandbox
+from course.parts import STYLE_TRANSFER
+from image_utils.errors import InputError
+from image_utils.writing import save_json
+
+SOURCE = Path(__file__).resolve().parents[2]
+
+
+def run_in(root):
+    """Mark what lies under a folder laid out like /autograder.
+
+    Nothing of a submission runs unless it is kept from the grader's files. Whatever happens, there is a
+    results.json that says so.
+
+    Args:
+        root: folder with submission/; results/results.json is written.
+    """
+    path = Path(root) / "results" / "results.json"
+    settings = SOURCE / "settings.json"
+    parts = json.loads(settings.read_text())["parts"] if settings.exists() else STYLE_TRANSFER
+    hidden = [SOURCE, Path(__file__), path.parent, Path(root) / "submission_metadata.json"]
+    save_json(refusal("The marking did not get as far as the first check."), path)
+    try:
+        with Sandbox() as sandbox:
+            check_isolation(sandbox, hidden)
+            results = grade(Path(root) / "submission", sandbox, SOURCE / "skeleton", parts=parts, path=path)
+            sys.stdout.write(f"{results.table()}\nsubmissions run confined: {sandbox.description}\n")
+    except InputError as problem:
+        if json.loads(path.read_text())["tests"] == []:
+            save_json(refusal(str(problem)), path)
+        sys.stdout.write(f"{problem}\n")

@@ -1,0 +1,1 @@
+"""What happens to a submission on the student's machine: checks, rehearsal, zip. Part of the handout."""

@@ -1,0 +1,43 @@
+"""The parts of the assignment: which functions a student writes, and which files are the student's to hand in."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the assignment.
+
+    Attributes:
+        name: what it is called on the command line.
+        title: what it is called in a table.
+        functions: ("file", "dotted name") of what the student writes.
+    """
+
+    name: str
+    title: str
+    functions: tuple
+
+
+PARTS = (
+    Part("content", "Content loss", (("style_modules/content_loss.py", "ContentLoss.forward"),)),
+    Part("gram", "Gram matrix", (("style_modules/style_loss.py", "StyleLoss.gram_matrix"),)),
+    Part("style", "Style loss", (("style_modules/style_loss.py", "StyleLoss.forward"),)),
+    Part("tv", "Total-variation loss", (("style_modules/tv_loss.py", "TotalVariationLoss.forward"),)),
+    Part("update", "Update rule", (("style_modules/optimise.py", "course_update"),)),
+    Part("saliency", "Saliency maps", (("visualizers/saliency_map.py", "SaliencyMap.compute_saliency_maps"),)),
+    Part("saliency_captum", "Captum's saliency", (("saliency_map.py", "captum_saliency"),)),
+    Part(
+        "guided",
+        "Guided backprop",
+        (
+            ("visualizers/gradcam.py", "CustomReLU.backward"),
+            ("visualizers/gradcam.py", "GradCam.guided_backprop"),
+        ),
+    ),
+    Part("gradcam", "Grad-CAM", (("visualizers/gradcam.py", "GradCam.grad_cam"),)),
+    Part("gradcam_captum", "Captum's gradients", ()),
+    Part("fooling", "Fooling image", ()),
+    Part("classvis", "Class visualization", ()),
+)
+STYLE_TRANSFER = ("content", "gram", "style", "tv", "update")  # what is graded by default
+EVERY = tuple(part.name for part in PARTS)
