@@ -1,4 +1,4 @@
-"""What a confined child does with a submission: call its functions on the grader's inputs, send back what comes.
+"""What a confined child does with a submission: call its functions on the grader's inputs, answer.
 
 Runs inside the child, next to the submission, so nothing here is secret and nothing it says is trusted: no expected
 value, no comparison and no points. Each call takes a dict of arrays and plain values and returns another.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import loops
 import numpy as np
+import technique_calls
 import wire
 
 MAX_INPUT = 1 << 26  # bytes
@@ -196,7 +197,7 @@ def tv_loss(inputs):
 
 
 def update_rule(inputs):
-    """Every image that `style_transfer` evaluates, with simple losses in place of the submission's, and the last."""
+    """Every image that `style_transfer` evaluates, on simple losses instead of the submission's, and the last."""
     import torch
     from PIL import Image
     from torch import nn
@@ -292,36 +293,12 @@ def readable(inputs):
     seen = []
     for path in inputs["paths"]:
         with contextlib.suppress(OSError):
-            if os.path.isdir(path):
-                os.listdir(path)
-            else:
-                os.close(os.open(path, os.O_RDONLY))
+            os.close(os.open(path, os.O_RDONLY))  # opens folders too, for listing
             seen.append(path)
     return {"readable": seen}
 
 
-@contextlib.contextmanager
-def _recorded(module):
-    """Import a root script with `visualize_attr_maps` recording instead of drawing; yields (script, records)."""
-    import captum_utils
-
-    records = {}
-
-    def record(path, X, y, class_names, attributions, titles, *args, **kwargs):
-        name = Path(path).name
-        for title, maps in zip(titles, attributions, strict=True):
-            for i, attr in enumerate(maps):
-                records[f"{name}/{i}/{title}"] = attr.detach().cpu().numpy().astype(np.float32)
-
-    captum_utils.visualize_attr_maps = record
-    script = importlib.import_module(module)
-    script.visualize_attr_maps = record
-    yield script, records
-
-
 CALLS = {
-    name: function
-    for name, function in list(globals().items())
-    if isinstance(function, types.FunctionType) and not name.startswith("_")
-    if name not in ("warm_up", "serve", "find")
-}
+    function.__name__: function
+    for function in (content_loss, gram_matrix, style_loss, tv_loss, update_rule, notebook, find_loops, readable)
+} | technique_calls.all_calls(find)

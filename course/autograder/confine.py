@@ -44,8 +44,8 @@ def landlock_version():
 
 def interpreter_folders():
     """List the folders that Python and its packages lie in."""
-    paths = [*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path, os.path.dirname(os.__file__)]
-    return sorted({os.path.realpath(path) for path in paths if path and os.path.isdir(path)} - {"/"})
+    paths = [*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix, *sys.path, Path(os.__file__).parent]
+    return sorted({str(Path(path).resolve()) for path in paths if path and Path(path).is_dir()} - {"/"})
 
 
 def open_to_others():
@@ -123,7 +123,7 @@ def _tasks_of(uid):
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
                 if folder.stat().st_uid == uid:
-                    count += len(os.listdir(folder / "task"))
+                    count += len(list((folder / "task").iterdir()))
     return count
 
 

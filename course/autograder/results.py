@@ -1,4 +1,4 @@
-"""results.json in the form that Gradescope publishes, rewritten whole after every check; and a table for people."""
+"""results.json in the form that Gradescope publishes, rewritten whole after every check; a table for people."""
 
 import textwrap
 import time

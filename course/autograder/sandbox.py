@@ -1,4 +1,4 @@
-"""The grader's side of running a submission: start the warden, hand it tasks, read what came back without trust."""
+"""The grader's side of running a submission: start the warden, hand it tasks, read the answers without trust."""
 
 import contextlib
 import ctypes

@@ -1,7 +1,7 @@
 """The style-transfer part, marked: losses, Gram matrix, notebook.
 
-References are the definitions in NumPy and double precision, gradients by hand; nothing is shared with the solution.
-Inputs are drawn anew for each run, so that no answer can be prepared.
+References are the definitions in NumPy and double precision, gradients by hand; nothing is shared with the
+solution. Inputs are drawn anew for each run, so that no answer can be prepared.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """The update rule, marked step by step.
 
-The submission's `style_transfer` runs on a tiny linear network with quadratic losses. The image is recorded at each
-evaluation of the losses, and the judge asks of every step: from the images so far, is the next one right? So one
-wrong step costs its own points and not those of all that follow, and rounding cannot grow into an error.
+The submission's `style_transfer` runs on a tiny linear network with quadratic losses. The image is recorded at
+each evaluation of the losses, and the judge asks of every step: from the images so far, is the next one right? So
+one wrong step costs its own points, not those of all that follow, and rounding cannot grow into an error.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The process that runs submissions: it imports the slow packages once, and forks a confined child for each task.
 
-Started by `sandbox.Sandbox` as a script of its own. It talks to the grader over a Unix socket: a task is a line of
-JSON with three open files (the input, the answer, the log), the reply a line of JSON about how it ended. The child
+Started by `sandbox.Sandbox` as a script of its own. It talks to the grader over a Unix socket: a task is a line
+of JSON with three open files (input, answer, log), the reply a line of JSON on how it ended. The child
 gets none of the grader's other files and not this socket, so how a task ended, how long it took and how much memory
 it used is known from here and not from the submission. Expected values never come here.
 """
@@ -146,12 +146,12 @@ def _redirect(source, answer, log):
 def _family():
     """Return the ids of all descendants of this process, wherever they moved."""
     children = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                text = Path("/proc", entry, "stat").read_text(errors="replace")
+                text = (entry / "stat").read_text(errors="replace")
                 parent = int(text.rpartition(")")[2].split()[1])  # a name may hold spaces and brackets
-                children.setdefault(parent, []).append(int(entry))
+                children.setdefault(parent, []).append(int(entry.name))
     found, queue = [], [os.getpid()]
     while queue:
         below = children.get(queue.pop(), [])

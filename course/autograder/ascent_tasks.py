@@ -1,0 +1,144 @@
+"""Fooling images and class visualizations, marked step by step on the real network."""
+
+import itertools
+
+import numpy as np
+import torch
+
+from course.autograder import technique_references as refs
+from course.autograder.judging import RIGHT, Verdict
+from course.autograder.tasks import Check, Task
+from course.autograder.technique_tasks import MEAN, STD
+
+
+class Ascent:
+    """Inputs and judgements, on the network of a `technique_tasks.Judge`."""
+
+    def __init__(self, judge):
+        self.judge = judge
+
+    def fooling_inputs(self, rng):
+        """A photograph and a target whose score has a gradient."""
+        given = self.judge.images(rng, n=1)
+        x = torch.from_numpy(given["X"])
+        with torch.no_grad():
+            ranked = self.judge.model(x)[0].argsort(descending=True)
+        return {**given, "target": int(ranked[rng.integers(10, 60)])}
+
+    def fools(self, inputs, answers):
+        """The network sees the target, and the original is as it was."""
+        image = answers.get("image")
+        if image is None or image.shape != inputs["X"].shape or not np.isfinite(image).all():
+            return Verdict(0.0, "an image like X is wanted, all values finite")
+        with torch.no_grad():
+            seen = int(self.judge.model(torch.from_numpy(image)).argmax())
+        if seen != inputs["target"]:
+            return Verdict(0.0, f"the network sees class {seen}, not the target {inputs['target']}")
+        return RIGHT if answers.get("kept") is True else Verdict(0.5, "X itself was changed; work on a copy")
+
+    def recipe(self, inputs, answers):
+        """Step by step the course's image."""
+        X, target = torch.from_numpy(inputs["X"]), inputs["target"]
+        right = refs.fool(self.judge.model, X, target) - X
+        found = answers.get("image")
+        if found is None or found.shape != inputs["X"].shape:
+            return Verdict(0.0, "an image like X is wanted")
+        mistakes = {
+            "the target's score falls: add the step, do not subtract it": {"sign": -1},
+            "every step is taken twice": {"times": 2},
+            "it does not stop when the network is fooled": {"early_stop": False},
+            "the gradient is not divided by its norm": {"normalise": False},
+            "the step is 1, not 10, times the normalised gradient": {"rate": 1.0},
+        }
+        wrong = {}
+        if not _near(found - inputs["X"], right):
+            wrong = {m: refs.fool(self.judge.model, X, target, **options) - X for m, options in mistakes.items()}
+        for message, image in wrong.items():
+            if _near(found - inputs["X"], image):
+                return Verdict(0.0, message)
+        return Verdict(0.0, "the steps are not 10 g / |g| from X until the network is fooled") if wrong else RIGHT
+
+    def visualization_inputs(self, rng):
+        """A class, and keywords under which every step can be followed: no jitter, no blur but at first."""
+        keywords = {
+            "l2_reg": float(rng.uniform(0.02, 0.06)),
+            "learning_rate": float(rng.uniform(5, 15)),
+            "num_iterations": 6,
+            "blur_every": 1000,
+            "max_jitter": 0,
+            "show_every": 1000,
+        }
+        return {"target": int(rng.integers(0, 1000)), "keywords": keywords}
+
+    def steps(self, penalty_only):
+        """Make a judge of the steps: their direction, or (`penalty_only`) the part of the L2 penalty in it."""
+
+        def judge(inputs, answers):
+            images, n = answers.get("images"), inputs["keywords"]["num_iterations"]
+            if not isinstance(images, np.ndarray) or images.shape[1:] != (3, 224, 224) or len(images) < n:
+                return Verdict(0.0, f"the network was not shown {n} images (1, 3, 224, 224)")
+            target, l2, rate = inputs["target"], inputs["keywords"]["l2_reg"], inputs["keywords"]["learning_rate"]
+
+            def follows(**options):
+                for before, after in itertools.pairwise(images[1:n]):
+                    x = torch.from_numpy(before[None])
+                    expected = refs.climb(self.judge.model, x, target, l2, rate, **options)[0].numpy()
+                    expected = np.clip(expected, (0 - MEAN) / STD, (1 - MEAN) / STD)
+                    if not _near(after - before, torch.from_numpy(expected - before)):
+                        return False
+                return True
+
+            if follows():
+                return RIGHT
+            without = {
+                "the L2 penalty has no gradient: is it part of what is differentiated, as a Tensor?": {
+                    "penalty": "none"
+                },
+                "the L2 penalty has the wrong sign: it is subtracted from the score": {"penalty": "rewarded"},
+                "the penalty is the sum of squares, not the norm": {"penalty": "norm"},
+            }
+            for message, options in without.items():
+                if follows(**options):
+                    return Verdict(0.0, message) if penalty_only else RIGHT
+            mistakes = {
+                "the class score falls: add the step, do not subtract it": {"sign": -1},
+                "every step is taken twice": {"times": 2},
+                "the gradient is not divided by its norm": {"normalise": False},
+            }
+            for message, options in mistakes.items():
+                if any(follows(**options, penalty=penalty) for penalty in ("squares", "none")):
+                    return Verdict(0.0, message)
+            return Verdict(
+                0.0, "the steps are not learning_rate * g / |g| with g of score - l2_reg * sum of squares"
+            )
+
+        return judge
+
+
+def _near(found, expected):
+    """Say whether a change of an image is the expected one, by the norm of the difference."""
+    found, expected = torch.as_tensor(np.asarray(found)), torch.as_tensor(np.asarray(expected))
+    return bool((found - expected).norm() <= 0.03 * expected.norm() + 1e-6)
+
+
+def tasks(judge):
+    """List the tasks of what climbs a score."""
+    ascent = Ascent(judge)
+    return [
+        Task(
+            "fooling",
+            ascent.fooling_inputs,
+            (
+                Check("fooling", "Fooling image: fools", 4, ascent.fools),
+                Check("fooling", "Fooling image: the course's steps", 3, ascent.recipe),
+            ),
+        ),
+        Task(
+            "class_visualization",
+            ascent.visualization_inputs,
+            (
+                Check("classvis", "Class visualization: steps uphill", 5, ascent.steps(False)),
+                Check("classvis", "Class visualization: L2 penalty", 3, ascent.steps(True)),
+            ),
+        ),
+    ]
