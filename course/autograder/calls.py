@@ -1,7 +1,7 @@
 """What a confined child does with a submission: call its functions on the grader's inputs, answer.
 
-Runs inside the child, next to the submission, so nothing here is secret and nothing it says is trusted: no expected
-value, no comparison and no points. Each call takes a dict of arrays and plain values and returns another.
+Runs inside the child, next to the submission, so nothing here is secret and nothing it says is trusted: no
+expected value, no comparison and no points. Each call takes a dict of arrays and plain values and returns another.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ import technique_calls
 import wire
 
 MAX_INPUT = 1 << 26  # bytes
+SLOW = ("torch", "torchvision", "matplotlib.figure", "PIL.Image", "safetensors.torch", "captum.attr", "tqdm")
 PACKAGES = ("style_modules", "visualizers")
 
 
 def warm_up():
     """Import what every child needs; a fork then starts in milliseconds."""
-    import torch
-
-    torch.set_num_threads(1)
-    import tqdm  # noqa: F401
+    for name in SLOW:
+        importlib.import_module(name)
+    sys.modules["torch"].set_num_threads(1)
 
 
 def serve(call, code, source, answer):

@@ -91,4 +91,4 @@ def _task(judge, script, function, arguments, part, method, points, of):
     def make(rng):
         return {**judge.pixels(rng), "script": script, "function": function, "arguments": arguments}
 
-    return Task("captum", make, (Check(part, f"Captum's {method}", points, of),), label=method, wall=120.0)
+    return Task("captum_script", make, (Check(part, f"Captum's {method}", points, of),), label=method, wall=120.0)

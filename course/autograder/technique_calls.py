@@ -108,12 +108,13 @@ def class_visualization(inputs, find):
     return {"images": np.concatenate(seen).astype(np.float32)}
 
 
-def captum(inputs, find):
+def captum_script(inputs, find):
     """Run one function of a root script; what Captum returned to it, and the names of the figures it wrote.
 
     Figures are not drawn. A Captum method that runs inside another one is not counted.
     """
     import torch
+    from captum import attr
 
     import image_utils.writing
     from command_line import Inputs
@@ -157,6 +158,6 @@ def all_calls(find):
         guided_grad_cam,
         fooling,
         class_visualization,
-        captum,
+        captum_script,
     )
     return {function.__name__: functools.partial(function, find=find) for function in functions}

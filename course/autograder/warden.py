@@ -2,8 +2,8 @@
 
 Started by `sandbox.Sandbox` as a script of its own. It talks to the grader over a Unix socket: a task is a line
 of JSON with three open files (input, answer, log), the reply a line of JSON on how it ended. The child
-gets none of the grader's other files and not this socket, so how a task ended, how long it took and how much memory
-it used is known from here and not from the submission. Expected values never come here.
+gets none of the grader's other files and not this socket, so how a task ended, how long it took and how much
+memory it used is known from here and not from the submission. Expected values never come here.
 """
 
 import contextlib

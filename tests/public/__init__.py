@@ -1,0 +1,1 @@
+"""The checks that a student gets. Each fails until its part is written."""

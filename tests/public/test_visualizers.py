@@ -1,0 +1,88 @@
+"""The visualizers, beside Captum where it has the same method, and by what they are for."""
+
+import gradcam
+import pytest
+import torch
+from captum.attr import GuidedBackprop, LayerGradCam, Saliency
+from visualizers.gradcam import CustomReLU
+
+import saliency_map
+from data import load_network
+from visualizers import ClassVisualization, FoolingImage, GradCam, SaliencyMap
+
+
+def test_saliency_maps_equal_captum(network, images):
+    X, y = images
+    maps = SaliencyMap().compute_saliency_maps(X, y, network)
+    expected = Saliency(network).attribute(X.clone().requires_grad_(), target=y).amax(1)
+    assert maps.shape == (2, 128, 128) and torch.allclose(maps, expected, atol=1e-5)
+
+
+def test_captum_saliency_writes_its_figure(inputs):
+    saliency_map.captum_saliency(inputs)
+    assert (inputs.out / "saliency_captum.png").is_file()
+
+
+def test_custom_relu_passes_positive_signals_through_positive_inputs():
+    x = torch.tensor([-1.0, 2.0, 3.0, -4.0], requires_grad=True)
+    y = CustomReLU.apply(x)
+    assert y.tolist() == [0, 2, 3, 0]
+    (gradient,) = torch.autograd.grad(y, x, torch.tensor([5.0, -6.0, 7.0, -8.0]))
+    assert gradient.tolist() == [0, 0, 7, 0]
+
+
+@pytest.mark.filterwarnings("ignore:Setting .* hooks")
+def test_guided_backprop_equals_captum(network, images):
+    X, y = images
+    details = GradCam().guided_backprop(X, y, network)
+    expected = GuidedBackprop(load_network()).attribute(X.clone().requires_grad_(), target=y)
+    assert details.shape == (2, 128, 128, 3)
+    assert torch.allclose(torch.as_tensor(details).permute(0, 3, 1, 2), expected, atol=1e-5)
+
+
+def test_grad_cam_is_high_where_captum_is(network, images):
+    X, y = images
+    maps = torch.as_tensor(GradCam().grad_cam(X, y, network))
+    assert maps.shape == (2, 128, 128) and maps.min() == 0 and maps.max() == 1
+    coarse = LayerGradCam(network, network.features[12]).attribute(X, target=y, relu_attributions=True)
+    expected = torch.nn.functional.interpolate(coarse, (128, 128), mode="bicubic")[:, 0].detach()
+    assert torch.corrcoef(torch.stack([maps.flatten(), expected.flatten()]))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("function", "layer", "figure"),
+    [
+        ("captum_guided_backprop", [], "guided_backprop_captum.png"),
+        ("captum_guided_gradcam", ["features.12"], "guided_gradcam_captum.png"),
+        ("captum_layer_gradcam", ["features.3"], "layer_gradcam_captum.png"),
+        ("captum_layer_conductance", ["features.3"], "layer_conductance_captum.png"),
+        ("captum_layer_activation", ["features.3"], "layer_activation_captum.png"),
+    ],
+)
+def test_captum_functions_write_their_figures(inputs, function, layer, figure):
+    getattr(gradcam, function)(inputs, *layer)
+    assert (inputs.out / figure).is_file()
+
+
+def test_fooling_image_fools_and_leaves_the_original(network, images):
+    X = images[0][:1]
+    before = X.clone()
+    fooled = FoolingImage().make_fooling_image(X, 6, network)
+    assert fooled.shape == X.shape and torch.equal(X, before)
+    assert network(fooled).argmax().item() == 6
+
+
+def test_class_visualization_climbs(network):
+    scores = []
+
+    def watched(module, arguments, outputs):
+        scores.append(outputs[0, 187].item())
+
+    hook = network.register_forward_hook(watched)
+    try:
+        ClassVisualization().create_class_visualization(
+            187, {187: "Yorkshire terrier"}, network, torch.FloatTensor, num_iterations=12, generate_plots=False
+        )
+    finally:
+        hook.remove()
+    assert len(scores) >= 12 and scores[-1] > scores[0] + 5
