@@ -82,8 +82,10 @@ def judge_gradient(references, values, gradients):
             if gradient is None or not np.any(gradient):
                 if not np.any(expected):
                     continue
-                start = "right value, gradient zero" if right else "no gradient"
-                return Verdict(0.0, f"{start}: detached from the graph? (.item(), .detach(), .data, NumPy)")
+                if not right:
+                    return Verdict(0.0, "there is no gradient, or it is zero; first mend the value")
+                message = "right value, gradient zero: detached from the graph? (.item(), .detach(), .data, NumPy)"
+                return Verdict(0.0, message)
             return Verdict(0.0, _factor("the gradient", expected, gradient) or "the gradient is wrong")
     return RIGHT
 

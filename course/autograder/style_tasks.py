@@ -11,6 +11,12 @@ import numpy as np
 from course.autograder.judging import RIGHT, Reference, Verdict, judge_gradient, judge_value
 from course.autograder.tasks import Check, Task, answers_of, cases_of
 
+NOTEBOOK = (  # part, title, name in data/style-transfer-checks.npz
+    ("content", "content loss", "cl_out"),
+    ("gram", "Gram matrix", "gm_out"),
+    ("style", "style loss", "sl_out"),
+    ("tv", "total variation", "tv_out"),
+)
 OFF_BY_WEIGHT = "off by the weight: the loss must be multiplied by it, once"
 
 
@@ -62,11 +68,11 @@ def gram_reference(case):
     mixed = x.reshape(n, h * w, c).transpose(0, 2, 1)
     wrong = {
         "transposed: places with places, (H*W, H*W); channels with channels are wanted": [places, places / size],
+        "normalised although normalize=False": [raw / (c * h * w)],
         "not normalised: divide by C*H*W": [raw],
         "normalised by H*W only; divide by C*H*W": [raw / (h * w)],
         "normalised by C only; divide by C*H*W": [raw / c],
         "normalised by the batch size too; divide by C*H*W": [raw / (n * c * h * w)],
-        "normalised although normalize=False": [raw / (c * h * w)],
         "reshaped in the wrong order: (N, C, H*W) keeps each channel together": [
             mixed @ mixed.transpose(0, 2, 1) / size
         ],
@@ -233,28 +239,22 @@ def judge_no_loop(inputs, answers):
     return RIGHT
 
 
-def judge_notebook(name, key):
+def judge_notebook(inputs, answers):
     """The notebook's check: a relative error that prints as 0.000."""
-
-    def judge(inputs, answers):
-        found, expected = answers.get(name), inputs["_expected"][key]
-        if found is None:
-            problem = answers.get(f"{name}_error")
-            return Verdict(0.0, f"{problem[0]}: {problem[1]}" if problem else "nothing was returned")
-        if np.size(found) != np.size(expected):
-            return Verdict(0.0, f"the shape is {np.shape(found)}, not {np.shape(expected)}")
-        x, y = np.ravel(np.asarray(found, np.float64)), np.ravel(expected)
-        with np.errstate(all="ignore"):
-            error = np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)))
-        return RIGHT if error < 5e-4 else Verdict(0.0, f"Maximum error is {error:.3f}, 0.000 is wanted")
-
-    return judge
+    found, expected = answers.get("value"), inputs["_expected"]
+    if np.size(found) != np.size(expected):
+        return Verdict(0.0, f"the shape is {np.shape(found)}, not {np.shape(expected)}")
+    x, y = np.ravel(np.asarray(found, np.float64)), np.ravel(expected)
+    with np.errstate(all="ignore"):
+        error = np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)))
+    return RIGHT if error < 5e-4 else Verdict(0.0, f"Maximum error is {error:.3f}, 0.000 is wanted")
 
 
-def notebook_inputs(rng, skeleton):
+def notebook_inputs(name, skeleton):
     """The published outputs stay with the judge; the child computes on the images and weights it has."""
+    key = next(key for part, _, key in NOTEBOOK if part == name)
     with np.load(Path(skeleton) / "data" / "style-transfer-checks.npz") as checks:
-        return {"_expected": {key: checks[key] for key in checks.files}}
+        return {"name": name, "_expected": checks[key]}
 
 
 def tasks(skeleton):
@@ -306,14 +306,13 @@ def tasks(skeleton):
                 Check("tv", "Total variation: no loop", 2, judge_no_loop),
             ),
         ),
-        Task(
-            "notebook",
-            lambda rng: notebook_inputs(rng, skeleton),
-            (
-                Check("content", "Notebook: content loss", 2, judge_notebook("content", "cl_out")),
-                Check("gram", "Notebook: Gram matrix", 2, judge_notebook("gram", "gm_out")),
-                Check("style", "Notebook: style loss", 2, judge_notebook("style", "sl_out")),
-                Check("tv", "Notebook: total variation", 2, judge_notebook("tv", "tv_out")),
-            ),
+        *(
+            Task(
+                "notebook",
+                lambda rng, name=name: notebook_inputs(name, skeleton),
+                (Check(name, f"Notebook: {title}", 2, judge_notebook),),
+                label=name,
+            )
+            for name, title, _ in NOTEBOOK
         ),
     ]

@@ -8,6 +8,7 @@ one wrong step costs its own points, not those of all that follow, and rounding 
 import numpy as np
 
 from course.autograder.judging import RIGHT, Verdict
+from course.autograder.sandbox import explain_error
 from course.autograder.tasks import Check, Task
 
 STEPS, DECAY_AT, CLAMP_UNTIL = 200, 180, 190
@@ -121,49 +122,41 @@ def judge_steps(first, last):
     """Judge the updates from step `first` to before step `last`."""
 
     def judge(given, answers):
-        trace, problem = _trace(answers)
-        if problem:
-            return Verdict(0.0, problem)
+        trace, stopped = _trace(answers)
+        there = min(last, len(trace) - 1)
+        if there <= first:
+            return Verdict(0.0, stopped)
         gradients = [gradient(given, x) for x in trace[:-1]]
-        wrong = _wrong_steps(trace, adam(trace[:-1], gradients), first, last)
+        wrong = _wrong_steps(trace, adam(trace[:-1], gradients), first, there)
         if not wrong:
-            return RIGHT
-        named = f"step {wrong[0]} of 0 to {STEPS - 1} is the first wrong one"
-        for message, mistake in MISTAKES.items():
-            if not _wrong_steps(trace, mistake(trace[:-1], gradients), first, last):
-                return Verdict(0.0, f"{message} ({named})")
-        share = 1 - len(wrong) / (last - first)
-        note = f"{len(wrong)} of the {last - first} steps do not follow from the one before; {named}"
-        return Verdict(0.0 if share < 0.9 else 0.5, note)
+            return RIGHT if there == last else Verdict(0.0, stopped)
+        message = "the steps do not follow from those before"
+        for mistake, updates in MISTAKES.items():
+            if not _wrong_steps(trace, updates(trace[:-1], gradients), first, there):
+                message = mistake
+                break
+        return Verdict(0.0, f"{message} (step {wrong[0]} of 0 to {STEPS - 1} is the first wrong one)")
 
     return judge
 
 
-def judge_result(given, answers):
-    """The image returned is the last update's, and the bound was kept while it holds."""
-    trace, problem = _trace(answers)
-    if problem:
-        return Verdict(0.0, problem)
-    if np.abs(np.stack(trace[1:CLAMP_UNTIL])).max() > BOUND + 1e-4:
-        return Verdict(0.0, f"pixels must stay within +-{BOUND} in steps 0 to {CLAMP_UNTIL - 1}")
-    wrong = _wrong_steps(trace, adam(trace[:-1], [gradient(given, x) for x in trace[:-1]]), STEPS - 1, STEPS)
-    return Verdict(0.0, "the image returned is not the one after the last update") if wrong else RIGHT
-
-
 def _trace(answers):
-    """Return the images x_0 ... x_200 as a list of (3, H, W), or what is wrong with them."""
+    """Return the images x_0 ... x_200, or as many as there are, as a list of (3, H, W); and why there are no more."""
     images, result = answers.get("images"), answers.get("result")
     shape = (3, SIZE, SIZE)
     if not isinstance(images, np.ndarray) or images.ndim != 5 or images.shape[1:] != (1, *shape):
-        return None, "the losses were not evaluated on images (1, 3, H, W)"
-    if not isinstance(result, np.ndarray) or result.shape != (1, *shape):
-        return None, "style_transfer(..., testing=True) must return the image, (1, 3, H, W)"
-    if len(images) < STEPS:
-        return None, f"the losses were evaluated {len(images)} times; there are {STEPS} steps"
-    trace = [*images[:STEPS, 0].astype(np.float64), result[0].astype(np.float64)]
-    if not np.isfinite(np.stack(trace)).all():
-        return None, "the image is not finite"
-    return trace, None
+        return [], "the losses were not evaluated on images (1, 3, H, W)"
+    trace = list(images[: STEPS + 1, 0].astype(np.float64))
+    why = f"the losses were evaluated {len(images)} times; there are {STEPS} steps"
+    if isinstance(result, np.ndarray) and result.shape == (1, *shape):
+        trace[STEPS:] = [result[0].astype(np.float64)]
+    elif "stopped" in answers:
+        why = explain_error(answers["stopped"])
+    else:
+        why = "style_transfer(..., testing=True) must return the image, (1, 3, H, W)"
+        trace = trace[:STEPS]
+    finite = next((t for t, x in enumerate(trace) if not np.isfinite(x).all()), len(trace))
+    return trace[:finite], why if finite == len(trace) else "the image is not finite"
 
 
 def _wrong_steps(trace, following, first, last):
@@ -185,9 +178,8 @@ def task():
         "update_rule",
         inputs,
         (
-            Check("update", "Update rule: the first update", 3, judge_steps(0, 1)),
-            Check("update", "Update rule: steps 1 to 179", 3, judge_steps(1, DECAY_AT)),
-            Check("update", "Update rule: the lower rate from step 180 on", 3, judge_steps(DECAY_AT, STEPS)),
-            Check("update", "Update rule: bound, and the image returned", 1, judge_result),
+            Check("update", "Update rule: the first update", 1, judge_steps(0, 1)),
+            Check("update", "Update rule: steps 1 to 179", 5, judge_steps(1, DECAY_AT)),
+            Check("update", "Update rule: the lower rate from step 180 on", 4, judge_steps(DECAY_AT, STEPS)),
         ),
     )

@@ -1,0 +1,40 @@
+"""One sandbox and one skeleton for all tests of the marking."""
+
+import sys
+
+import pytest
+
+from course.autograder.build import make_skeleton
+from course.autograder.sandbox import Sandbox
+from course.collect.archive import write_submission
+from course.handout import ROOT, make_handout
+
+if not sys.platform.startswith("linux"):
+    collect_ignore = ["test_autograder.py", "test_gradescope.py", "test_mutants.py", "test_sandbox.py"]
+
+
+@pytest.fixture(scope="session")
+def skeleton(tmp_path_factory):
+    return make_skeleton(tmp_path_factory.mktemp("graded") / "skeleton")
+
+
+@pytest.fixture(scope="session")
+def handout(tmp_path_factory):
+    """The student's tree, never changed: a test that writes into it makes a copy."""
+    out = tmp_path_factory.mktemp("student") / "handout"
+    make_handout(out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def solution(tmp_path_factory):
+    """The solution, as it would be handed in."""
+    path = tmp_path_factory.mktemp("handed-in") / "solution.zip"
+    write_submission(ROOT, path)
+    return path
