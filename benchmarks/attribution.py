@@ -82,7 +82,9 @@ def _techniques(model, x, y):
         },
         "guided Grad-CAM": {
             **dict(variants(lambda **p: gc.guided_grad_cam(x, y, model, normalize=None, **p))),
-            "Captum": lambda: _image_last(GuidedGradCam(model, layer).attribute(x.clone().requires_grad_(), target=y)),
+            "Captum": lambda: _image_last(
+                GuidedGradCam(model, layer).attribute(x.clone().requires_grad_(), target=y)
+            ),
             "limit": forward_and_gradient,
         },
     }

@@ -128,5 +128,7 @@ def _processor():
         return platform.processor() or platform.machine()
     lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
     facts = {key.strip(): value.strip() for key, value in lines.items()}
-    known = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in facts.get("flags", "").split()]
+    known = [
+        flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in facts.get("flags", "").split()
+    ]
     return f"{facts.get('model name', platform.machine())} ({', '.join(known)})"
