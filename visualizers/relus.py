@@ -90,9 +90,10 @@ def _ceilings(module):
     """Yield the height at which a ReLU module levels off (None: nowhere); nothing for any other module."""
     if "forward" in vars(module):
         return  # someone else's replacement: what it does will be seen as it runs
-    if type(module).forward is nn.ReLU.forward:
+    forward = getattr(type(module), "forward", None)  # a scripted module has none to replace
+    if forward is nn.ReLU.forward:
         yield None
-    elif type(module).forward is nn.ReLU6.forward and module.min_val == 0:
+    elif forward is nn.ReLU6.forward and module.min_val == 0:
         yield module.max_val
 
 
