@@ -40,7 +40,7 @@ examples:
   python gradcam.py --network resnet18 --layer layer3    another network, torchvision's weights
 """
 COURSE_EARLY_LAYER = "features.3"
-CLIP = 99.5  # percentile of the magnitudes at which colours saturate
+CLIP = 99.5  # percentile at which colours saturate
 STEPS = 50  # of the conductance's integral; Captum's default
 BATCH = 10  # images in one pass of a slow method; more costs memory and, on a CPU, time
 
@@ -231,11 +231,11 @@ def draw(inputs, images, title, name, caption=None):
 
 
 def draw_layer(inputs, maps, title, name, caption):
-    """Lay maps (h, w), stretched to [0, 1], over the photographs."""
+    """Lay maps (h, w), stretched to [0, 1] but for a few extremes, over the photographs."""
     images = []
     for x, small in zip(inputs.X, maps, strict=True):
-        large = LayerAttribution.interpolate(small[None, None], x.shape[:2], "bilinear")[0, 0]
-        images.append(overlay(x, rescale(large.cpu().numpy())))
+        large = LayerAttribution.interpolate(small[None, None], x.shape[:2], "bilinear")[0, 0].cpu().numpy()
+        images.append(overlay(x, rescale(np.minimum(large, np.percentile(large, CLIP)))))
     draw(inputs, images, title, name, caption)
 
 
