@@ -58,6 +58,12 @@ class Inputs:
         """Apply `function(x, y)` to the photographs, normalised and on the device; see `for_each_size`."""
         return for_each_size(lambda x, y: function(x.to(self.device), y.to(self.device)), self.X, self.y)
 
+    @torch.no_grad()
+    def gains(self):
+        """Return what each class score gains over that of the mean colour, which is zero after normalisation."""
+        differences = self.each(lambda x, _: self.model(x) - self.model(torch.zeros_like(x)))
+        return [scores[label].item() for scores, label in zip(differences, self.y, strict=True)]
+
     def one_by_one(self, function, title):
         """Apply `function(x, y)` to each photograph alone, for slow methods; a progress bar appears after 2 s."""
         progress = tqdm(total=len(self.X), desc=title, unit="image", delay=2, leave=False)

@@ -168,12 +168,7 @@ def captum_layer_conductance(inputs, early):
     maps = inputs.one_by_one(
         lambda x, y: attribute(method, x, target=y, n_steps=STEPS, internal_batch_size=BATCH), "Conductance"
     )
-
-    @torch.no_grad()
-    def gain(x, y):
-        return (model(x) - model(torch.zeros_like(x))).gather(1, y[:, None])
-
-    gains = [g.item() for g in inputs.each(gain)]
+    gains = inputs.gains()
     gap = max(abs(a.sum().item() - g) for a, g in zip(maps, gains, strict=True))
     draw_layer(
         inputs,

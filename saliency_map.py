@@ -69,12 +69,8 @@ def captum_integrated_gradients(inputs):
         method = IntegratedGradients(model)
         return compute_attributions(method, x, target=y, n_steps=STEPS, internal_batch_size=BATCH).detach()
 
-    @torch.no_grad()
-    def gain(x, y):
-        return (model(x) - model(torch.zeros_like(x))).gather(1, y[:, None])
-
     maps = inputs.one_by_one(attribute, "Integrated Gradients")
-    gap = max(abs(a.sum().item() - g.item()) for a, g in zip(maps, inputs.each(gain), strict=True))
+    gap = max(abs(a.sum().item() - g) for a, g in zip(maps, inputs.gains(), strict=True))
     draw(
         inputs,
         maps,

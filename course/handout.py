@@ -42,6 +42,7 @@ INCLUDED = (
     "data/LICENSE*",
     "course/__init__.py",
     "course/collect/*.py",
+    "tests/__init__.py",
     "tests/public/*.py",
     "requirements.txt",
     "LICENSE",

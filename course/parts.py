@@ -18,6 +18,11 @@ class Part:
     functions: tuple
 
 
+def _in(file, *functions):
+    return tuple((file, function) for function in functions)
+
+
+GRADCAM = "visualizers/gradcam.py"
 PARTS = (
     Part("content", "Content loss", (("style_modules/content_loss.py", "ContentLoss.forward"),)),
     Part("gram", "Gram matrix", (("style_modules/style_loss.py", "StyleLoss.gram_matrix"),)),
@@ -29,13 +34,33 @@ PARTS = (
     Part(
         "guided",
         "Guided backprop",
-        (
-            ("visualizers/gradcam.py", "CustomReLU.backward"),
-            ("visualizers/gradcam.py", "GradCam.guided_backprop"),
+        _in(GRADCAM, "CustomReLU.forward", "CustomReLU.backward", "GradCam.guided_backprop"),
+    ),
+    Part(
+        "gradcam",
+        "Grad-CAM",
+        _in(
+            GRADCAM,
+            "GradCam.grad_cam",
+            "GradCam.guided_grad_cam",
+            "class_activation_map",
+            "_gradient",
+            "_resize",
+            "_stretch",
         ),
     ),
-    Part("gradcam", "Grad-CAM", (("visualizers/gradcam.py", "GradCam.grad_cam"),)),
-    Part("gradcam_captum", "Captum's gradients", ()),
+    Part(
+        "gradcam_captum",
+        "Captum's gradients",
+        _in(
+            "gradcam.py",
+            "captum_guided_backprop",
+            "captum_guided_gradcam",
+            "captum_layer_gradcam",
+            "captum_layer_conductance",
+            "captum_layer_activation",
+        ),
+    ),
     Part("fooling", "Fooling image", ()),
     Part("classvis", "Class visualization", ()),
 )

@@ -6,8 +6,7 @@ gradient unnoticed. So the forward pass is watched: an operation whose output is
 to zero is a ReLU, whatever it is called, and one that the rule did not compute is an error.
 
     with relus_replaced(model, CustomReLU.apply) as run:
-        scores = run(x)
-        (gradient,) = torch.autograd.grad(scores.sum(), x)
+        scores = run(x)  # and differentiate them here, inside the block
 """
 
 import contextlib

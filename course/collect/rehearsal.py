@@ -15,6 +15,7 @@ from course.collect.outline import Finding
 IMPORT_SECONDS = 120  # for all files together
 CHECK_SECONDS = 900
 PUBLIC_CHECKS = "tests/public"
+CONTINUE = "--continue-on-collection-errors"  # a file that does not import hides no others
 
 # Runs in a clean process: imports one module after another, and reports what each raised or printed.
 IMPORT_ALL = """
@@ -83,7 +84,7 @@ def check_findings(root):
         return [Finding(PUBLIC_CHECKS, 0, "pytest is not installed; pip install -r requirements.txt")]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        options = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--junit-xml={report}"]
+        options = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--junit-xml={report}", CONTINUE]
         ended = _run([sys.executable, "-m", "pytest", *options, PUBLIC_CHECKS], Path(root), CHECK_SECONDS)
         if not report.exists():
             return [Finding(PUBLIC_CHECKS, 0, f"the public checks did not finish: pytest {ended}")]

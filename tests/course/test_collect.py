@@ -1,0 +1,226 @@
+"""The collector: what it finds, with file and line; the zip; the command."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from course.collect.archive import write_submission
+from course.collect.checks import loop_findings, read_record, static_findings
+from course.collect.loops import find_loops
+from course.collect.outline import changes, outline, source_files
+from course.collect.rehearsal import import_findings
+from image_utils.errors import InputError
+from tests.course.test_handout import put_back
+
+LOSS = """
+from torch import nn
+import torch
+
+class TotalVariationLoss(nn.Module):
+    def forward(self, img, tv_weight):
+        {}
+"""
+
+
+def loops_in(body, more=""):
+    source = LOSS.format(body.replace("\n", "\n        ")) + more
+    return [(loop.line - 6, loop.what) for loop in find_loops(source, "TotalVariationLoss.forward")]
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "what"),
+    [
+        ("for i in range(3):\n    pass", 1, "a for loop"),
+        ("x = 1\nwhile x:\n    x = 0", 2, "a while loop"),
+        ("return sum([i for i in img])", 1, "a list comprehension"),
+        ("return {i for i in img}", 1, "a set comprehension"),
+        ("return {i: i for i in img}", 1, "a dict comprehension"),
+        ("return sum(i for i in img)", 1, "a generator expression"),
+        ("return sum(map(abs, img))", 1, "map, which repeats"),
+        ("m = map\nreturn m(abs, img)", 1, "map, which repeats"),
+        ("return list(filter(None, img))", 1, "filter, which repeats"),
+        ("import functools\nreturn functools.reduce(min, img)", 2, "reduce, which repeats"),
+        ("return torch.vmap(abs)(img)", 1, "vmap, which repeats"),
+        ("import numpy as np\nreturn np.vectorize(abs)(img)", 2, "vectorize, which is a loop"),
+        ("return img.apply_(abs)", 1, "apply_, which repeats"),
+        ("exec('for i in img: pass')", 1, "exec, which runs code"),
+        ("return self.forward(img[1:], tv_weight)", 0, "recursion through forward"),
+        ("f = lambda: [i for i in img]\nreturn f()", 1, "a list comprehension"),
+        ("def inner():\n    while True:\n        pass\nreturn inner()", 2, "a while loop"),
+    ],
+)
+def test_finds_loops_by_whatever_name(body, line, what):
+    assert (line, what) in [(at, found[: len(what)]) for at, found in loops_in(body)]
+
+
+@pytest.mark.parametrize(
+    "helper",
+    [
+        "def helper(img):\n    for x in img:\n        pass\n",
+        "helper = lambda img: [x for x in img]\n",
+        "def other(img):\n    return sum(x for x in img)\ndef helper(img):\n    return other(img)\n",
+        "def other(img):\n    return helper(img)\ndef helper(img):\n    return other(img)\n",
+    ],
+)
+def test_finds_loops_in_helpers_of_the_file(helper):
+    assert loops_in("return helper(img)", helper)
+    assert loops_in("step = helper\nreturn step(img)", helper)
+    assert not loops_in("return img.sum()", helper)
+
+
+def test_finds_loops_in_methods():
+    source = LOSS.format("return self.other(img)") + "    def other(self, img):\n        return [x for x in img]\n"
+    assert find_loops(source, "TotalVariationLoss.forward")
+
+
+def test_the_solution_has_no_loop(handout):
+    from course.handout import ROOT
+
+    assert not loop_findings((ROOT / "style_modules" / "tv_loss.py").read_text())
+    assert not loop_findings((handout / "style_modules" / "tv_loss.py").read_text())
+
+
+SKELETON = "import numpy as np\nfrom torch import nn\n\n\nclass A(nn.Module):\n    def f(self, x, y=1, *, z=2):\n        print('asked')\n\n\ndef g():\n    pass\n"
+
+
+def found(source):
+    return [str(finding) for finding in changes("a.py", outline(SKELETON), source)]
+
+
+def test_what_a_student_may_do_is_not_found():
+    assert not found(SKELETON)
+    assert not found(
+        "# comment\n" + SKELETON.replace("    pass", "    return helper()") + "\n\ndef helper():\n    return 1\n"
+    )
+    assert not found(SKELETON.replace("self, x, y=1, *, z=2", "self,x,y = 1,*,z=2"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (
+            "x, y=1",
+            "x, w=1",
+            "a.py:6: A.f was defined as (self, x, y=1, *, z=2) and is now (self, x, w=1, *, z=2)",
+        ),
+        ("def f(", "def ff(", "a.py:5: A.f(self, x, y=1, *, z=2) is gone; was it renamed?"),
+        ("    def f(", "    @staticmethod\n    def f(", "A.f was defined as"),
+        ("def g", "def h", "a.py: g() is gone"),
+        ("class A(nn.Module)", "class A", "class A(nn.Module) was changed"),
+        ("    pass", "    import scipy", "a.py:11: 'import scipy' was added"),
+        ("import numpy as np", "import numpy", "a.py: 'import numpy as np' was removed"),
+        ("    pass", "    print(1)", "a.py:11: print(1) prints what is not asked for"),
+        ("print('asked')", "print('asked'); print('asked')", "prints what is not asked for"),
+    ],
+)
+def test_what_breaks_the_rules_is_named_with_its_line(before, after, expected):
+    assert any(expected in line for line in found(SKELETON.replace(before, after))), found(
+        SKELETON.replace(before, after)
+    )
+
+
+@pytest.fixture
+def copy(handout, tmp_path):
+    folder = tmp_path / "mine"
+    shutil.copytree(handout, folder)
+    return folder
+
+
+def test_static_findings(copy):
+    record = read_record(copy)
+    assert not static_findings(copy, record)
+    (copy / "gradcam.py").unlink()
+    (copy / "style_utils.py").write_text("def broken(:\n")
+    (copy / "visualizers" / "saliency_map.py").write_bytes(b"# \xff\n")
+    (copy / "own_helpers.py").write_text("import itertools\n\n\ndef help():\n    pass\n")
+    lines = [str(finding) for finding in static_findings(copy, record)]
+    assert any(line.startswith("gradcam.py: is missing") for line in lines)
+    assert any(line.startswith("style_utils.py:1: is not Python") for line in lines)
+    assert any(line.startswith("visualizers/saliency_map.py: is not Python: not UTF-8") for line in lines)
+    assert len(lines) == 3
+
+
+def test_import_findings_name_file_and_line_once_and_what_prints(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\nprint('hello')\n")
+    (tmp_path / "b.py").write_text("import c\n")
+    (tmp_path / "c.py").write_text("x = 1\ny = undefined\n")
+    (tmp_path / "d.py").write_text("import sys\nsys.exit(0)\n")
+    lines = [str(finding) for finding in import_findings(tmp_path, ["a.py", "b.py", "c.py", "d.py"])]
+    assert lines == [
+        "a.py: prints when it is imported: 'hello'",
+        "c.py:2: does not import: NameError: name 'undefined' is not defined",
+        "d.py:2: does not import: SystemExit: 0",
+    ]
+    (tmp_path / "e.py").write_text("import os\nos._exit(0)\n")
+    assert "e.py: importing it ended with status 0" in str(import_findings(tmp_path, ["e.py"])[0])
+
+
+def test_a_record_that_is_missing_or_damaged_is_refused(copy):
+    (copy / "skeleton.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_record(copy)
+    (copy / "skeleton.json").unlink()
+    with pytest.raises(InputError, match="is missing"):
+        read_record(copy)
+
+
+def test_the_zip_has_the_same_bytes_whenever_and_wherever(copy, tmp_path):
+    names = write_submission(copy, tmp_path / "a.zip")
+    other = tmp_path / "elsewhere"
+    shutil.copytree(copy, other, copy_function=shutil.copy)
+    for path in other.rglob("*.py"):
+        path.chmod(0o600)
+    write_submission(other, tmp_path / "b.zip")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.namelist() == names == sorted(names) == source_files(copy)
+        assert archive.read("style_utils.py") == (copy / "style_utils.py").read_bytes()
+    assert {name.rpartition("/")[0] for name in names} == {"", "style_modules", "visualizers"}
+    assert "style_modules/tv_loss.py" in names and "visualizers/gradcam.py" in names and "gradcam.py" in names
+
+
+def collect(folder, *arguments):
+    command = [sys.executable, "collect_submission.py", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_the_command_zips_a_finished_handout_and_nothing_else(copy):
+    put_back(copy)
+    done = collect(copy)
+    assert done.returncode == 0 and done.stdout == "", done.stderr
+    assert "ready to be handed in" in done.stderr
+    with zipfile.ZipFile(copy / "assignment_3_submission.zip") as archive:
+        assert archive.namelist() == source_files(copy)
+
+
+def test_the_command_names_what_is_wrong_and_obeys_force(copy):
+    put_back(copy)
+    loss = copy / "style_modules" / "tv_loss.py"
+    loss.write_text(
+        loss.read_text().replace(
+            "        return tv", "        for _ in range(2):\n            pass\n        return 2 * tv"
+        )
+    )
+    line = loss.read_text().splitlines().index("        for _ in range(2):") + 1
+    done = collect(copy)
+    assert done.returncode == 1 and not (copy / "assignment_3_submission.zip").exists()
+    assert f"style_modules/tv_loss.py:{line}: a for loop" in done.stderr, done.stderr
+    assert "test_total_variation_by_hand fails" in done.stderr and "--force" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert collect(copy, "--force", "--out", "forced.zip").returncode == 1
+    assert (copy / "forced.zip").exists()
+
+
+def test_unusable_arguments_end_with_2(copy):
+    (copy / "skeleton.json").unlink()
+    done = collect(copy)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+def test_the_record_is_plain_and_small(handout):
+    record = json.loads((handout / "skeleton.json").read_text())
+    assert all(set(entry) == {"imports", "functions", "classes", "prints"} for entry in record.values())

@@ -1,0 +1,132 @@
+"""The built autograder, unpacked and started the way Gradescope does."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from course import parts
+from course.autograder.build import build
+from tests.course.schema import check_results
+from tests.mutants.losses import LOSSES
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    path = tmp_path_factory.mktemp("built") / "autograder.zip"
+    build(path, parts.STYLE_TRANSFER)
+    return path
+
+
+@pytest.fixture
+def autograder(built, tmp_path):
+    """A folder laid out like /autograder, with run_autograder where Gradescope copies it."""
+    root = tmp_path / "autograder"
+    for folder in ("source", "submission", "results"):
+        (root / folder).mkdir(parents=True)
+    shutil.unpack_archive(built, root / "source")
+    shutil.copyfile(root / "source" / "run_autograder", root / "run_autograder")
+    (root / "run_autograder").chmod(0o755)
+    (root / "submission_metadata.json").write_text(json.dumps({"id": 1, "users": [{"email": "s@example.org"}]}))
+    return root
+
+
+def start(root):
+    environment = os.environ | {"AUTOGRADER_ROOT": str(root), "AUTOGRADER_PYTHON": sys.executable}
+    done = subprocess.run([str(root / "run_autograder")], cwd="/", env=environment, capture_output=True, text=True)
+    record = json.loads((root / "results" / "results.json").read_text())
+    check_results(record)
+    return done, record
+
+
+def test_the_zip_is_what_gradescope_wants(built):
+    with zipfile.ZipFile(built) as archive:
+        names = archive.namelist()
+        for script in ("setup.sh", "run_autograder"):
+            assert archive.getinfo(script).external_attr >> 16 == 0o100755
+            assert archive.read(script).startswith(b"#!/usr/bin/env bash\n") and b"\r" not in archive.read(script)
+        code = b"".join(
+            archive.read(name) for name in names if name.startswith("skeleton/") and name.endswith(".py")
+        )
+        requirements = archive.read("requirements.txt").decode()
+    assert {"skeleton/data/squeezenet1_1.safetensors", "skeleton/styles_images/tubingen.jpg"} <= set(names)
+    assert b">>> Solution" not in code and b"is yours to write" in code
+    assert not [name for name in names if name.startswith(("tests/", "style_modules/", "visualizers/"))]
+    assert "torch==" in requirements and "jupyter" not in requirements
+    assert built.stat().st_size < 20 * 10**6
+
+
+def test_same_bytes_again(built, tmp_path):
+    build(tmp_path / "again.zip", parts.STYLE_TRANSFER)
+    assert (tmp_path / "again.zip").read_bytes() == built.read_bytes()
+
+
+def test_the_solution_as_gradescope_unpacks_it(autograder, solution):
+    shutil.unpack_archive(solution, autograder / "submission")
+    done, record = start(autograder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert record["score"] == 50 and len(record["tests"]) >= 15, record
+    assert all(test["status"] == "passed" for test in record["tests"])
+    assert record["execution_time"] < 180
+
+
+def test_a_wrong_submission_is_marked_in_part_and_taught(autograder, solution):
+    shutil.unpack_archive(solution, autograder / "submission")
+    mutant = next(m for m in LOSSES if m.name == "content_detached")
+    for file, text in mutant.files().items():
+        (autograder / "submission" / file).write_text(text)
+    _, record = start(autograder)
+    assert record["score"] == 47
+    assert any("detached from the graph?" in test["output"] for test in record["tests"])
+
+
+def test_nothing_handed_in(autograder):
+    done, record = start(autograder)
+    assert done.returncode == 0 and record["score"] == 0 and "no code" in record["output"]
+
+
+def test_an_open_autograder_runs_nothing(autograder, solution, monkeypatch):
+    """If a submission could read the references, marking refuses, and says what to do."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can shut others out")
+    shutil.unpack_archive(solution, autograder / "submission")
+    script = autograder / "run_autograder"
+    script.write_text(script.read_text().replace("chmod -R go=", "chmod -R go+rX"))
+    autograder.chmod(0o755)
+    for folder in autograder.parents:
+        if not folder.stat().st_mode & 0o001:
+            monkeypatch.setenv("OPENED", str(folder))
+    _, record = start(autograder)
+    assert record["score"] in (0, 50)  # with Landlock the open files are out of sight all the same
+    if record["score"] == 0:
+        assert "readable by root only" in record["output"]
+
+
+def test_setup_is_sound_shell(autograder):
+    for script in ("setup.sh", "run_autograder"):
+        subprocess.run(["bash", "-n", str(autograder / "source" / script)], check=True)
+
+
+def test_setup_asks_for_pinned_packages_only(autograder, tmp_path):
+    """setup.sh with a python3 that records what it is asked to do."""
+    stub = tmp_path / "bin" / "python3"
+    stub.parent.mkdir()
+    stub.write_text(f'#!/usr/bin/env bash\necho "python3 $*" >> {tmp_path}/asked\n')
+    stub.chmod(0o755)
+    text = (autograder / "source" / "setup.sh").read_text().replace("/opt/grader", str(tmp_path / "grader"))
+    (autograder / "source" / "setup.sh").write_text(text)
+    folder = tmp_path / "grader" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("pip", "python"):
+        (folder / name).write_text(
+            f'#!/usr/bin/env bash\necho "{name} $*" >> {tmp_path}/asked\ncat "${{@: -1}}" >> {tmp_path}/asked 2>/dev/null\ntrue\n'
+        )
+        (folder / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{stub.parent}:/usr/bin:/bin"}
+    subprocess.run(["bash", str(autograder / "source" / "setup.sh")], env=environment, check=True)
+    asked = (tmp_path / "asked").read_text()
+    assert "--index-url" in asked and "torch==" in asked and "captum==" in asked
