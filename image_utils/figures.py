@@ -3,6 +3,7 @@
 import textwrap
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 CELL = 2.4  # height of a cell, inches
@@ -48,8 +49,7 @@ def image_grid(
         for j, axis in enumerate(axes[i]):
             _bare(axis)
             if j < len(row) and row[j] is not None:
-                image = np.asarray(row[j])
-                axis.imshow(image, cmap=cmap, alpha=alpha if image.ndim == 2 else None, interpolation="nearest")
+                _draw(axis, np.asarray(row[j]), cmap=cmap, alpha=alpha, vmin=vmin, vmax=vmax)
             if i == 0 and j < len(titles):
                 axis.set_title(titles[j], fontsize=11, verticalalignment="bottom")
         if i < len(row_titles):
@@ -58,6 +58,20 @@ def image_grid(
         width = int(cell * sum(widths) * 12)
         figure.supxlabel(textwrap.fill(caption, max(width, 30)), fontsize=10, color="0.25")
     return figure
+
+
+def overlay(photograph, heat):
+    """Lay a map over a photograph: the sum of the two, the map in the colours of a rainbow from blue to red.
+
+    Args:
+        photograph: uint8 ndarray (H, W, 3).
+        heat: ndarray (H, W) in [0, 1].
+
+    Returns:
+        ndarray (H, W, 3) in [0, 1], divided by its largest value.
+    """
+    total = photograph / 255 + colormaps["jet"](heat)[..., :3]
+    return total / total.max()
 
 
 def _draw(axis, image, **for_maps):

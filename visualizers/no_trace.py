@@ -1,6 +1,7 @@
 """Looking into a network and leaving it as it was."""
 
 import contextlib
+import sys
 
 import torch
 
@@ -42,3 +43,14 @@ def as_leaf(X):
         Tensor like X, outside every graph, requires_grad=True.
     """
     return X.detach().clone().requires_grad_(True)
+
+
+def uncompiled():
+    """Run what torch.compile compiled as it was written, so that replaced or watched modules are seen.
+
+    Returns:
+        Context manager; compiled code is kept and used again afterwards.
+    """
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and loading the compiler takes seconds
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")

@@ -18,14 +18,39 @@ def class_scores(scores, y):
     Raises:
         InputError: the shapes or the indices do not fit.
     """
-    if scores.ndim != 2:
-        raise InputError(f"the network must return class scores of shape (N, C), not {tuple(scores.shape)}")
+    if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
+        what = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+        raise InputError(f"the network must return class scores of shape (N, C), not {what}")
     y = torch.as_tensor(y, device=scores.device)
     if y.ndim != 1 or len(y) != len(scores) or y.is_floating_point():
         raise InputError(f"labels must be {len(scores)} integers, one an image, not {y.dtype} of {tuple(y.shape)}")
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < scores.shape[1]:
         raise InputError(f"labels must lie in [0, {scores.shape[1]}), not {int(y.min())} to {int(y.max())}")
     return scores.gather(1, y.long().view(-1, 1)).squeeze(1)
+
+
+def target_scores(outputs, y, target=None):
+    """Pick the number an attribution explains: the class score, or whatever the caller asks for.
+
+    Args:
+        outputs: what the network returned; class scores (N, C) unless `target` is given.
+        y: int64 Tensor (N,), class indices; not used if `target` is given.
+        target: function outputs -> Tensor (N,), one number an image, such as
+            `lambda scores: scores[:, 281] - scores[:, 285]`.
+
+    Returns:
+        Tensor (N,).
+
+    Raises:
+        InputError: the shapes or the indices do not fit.
+    """
+    if target is None:
+        return class_scores(outputs, y)
+    scores = target(outputs)
+    if not isinstance(scores, torch.Tensor) or scores.ndim != 1:
+        what = f"shape {tuple(scores.shape)}" if isinstance(scores, torch.Tensor) else type(scores).__name__
+        raise InputError(f"target must return one number an image, a Tensor of shape (N,), not {what}")
+    return scores
 
 
 def check_images(X):

@@ -1,0 +1,227 @@
+"""Guided backpropagation, Grad-CAM and their product: which details speak for a class, and where?
+
+Springenberg, Dosovitskiy, Brox, Riedmiller: "Striving for Simplicity: The All Convolutional Net", ICLR workshop
+2015, section 3.4: going back through a ReLU f = max(x, 0), the signal R passes where the input was positive, as in
+the plain gradient, and only where the signal itself is positive: R' = (x > 0) (R > 0) R.
+
+Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: "Grad-CAM: Visual Explanations from Deep Networks via
+Gradient-based Localization", ICCV 2017, section 3: the maps A^k of a late layer, weighted by how much the score S
+gains from each on average over its Z places,
+
+    alpha_k = 1/Z sum_ij dS/dA^k_ij                      (equation 1)
+    L = ReLU(sum_k alpha_k A^k)                          (equation 2)
+
+show where the class is; multiplied with guided backpropagation they show which details there speak for it.
+
+    import torch
+    from data import load_network
+    from data_utils import load_imagenet_val
+    from image_utils.pixels import to_input
+    from visualizers import GradCam
+
+    X, y, class_names = load_imagenet_val(num=5)
+    X, y, model = to_input(X), torch.tensor(y), load_network()
+    maps = GradCam().grad_cam(X, y, model)                   # (5, 224, 224)
+    details = GradCam().guided_backprop(X, y, model)         # (5, 224, 224, 3)
+"""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from image_utils.errors import InputError
+from image_utils.pixels import rescale
+from visualizers.layers import cut_at, default_layer, find_layer
+from visualizers.no_trace import as_leaf, untouched
+from visualizers.relus import relus_replaced
+from visualizers.scores import check_images, target_scores
+
+UPSAMPLING = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
+FLAT = 4 * np.finfo(np.float32).eps  # relative; a smaller range is what resizing a constant map leaves behind
+
+
+class CustomReLU(torch.autograd.Function):
+    """ReLU with guided backpropagation's rule instead of its derivative: `CustomReLU.apply(x)`.
+
+    Source:
+        Springenberg et al. 2015, section 3.4.
+    """
+
+    @staticmethod
+    def forward(ctx, x):
+        """Compute max(x, 0) of a Tensor of any shape."""
+        # >>> Solution: keep what the backward pass needs and return max(x, 0)
+        ctx.save_for_backward(x)
+        return x.clamp(min=0)
+        # <<< Solution
+
+    @staticmethod
+    def backward(ctx, dout):
+        """Let the signal dout, shaped like x, pass where both x and dout are positive."""
+        # >>> Solution: return the guided signal
+        (x,) = ctx.saved_tensors
+        return dout * (x > 0) * (dout > 0)
+        # <<< Solution
+
+
+def class_activation_map(A, dA):
+    """Weight maps by their mean gradient, add them up and keep what is positive.
+
+    Args:
+        A: Tensor (N, K, h, w), a layer's maps.
+        dA: Tensor (N, K, h, w), d score / d A.
+
+    Returns:
+        Tensor (N, h, w), at least 0.
+
+    Source:
+        Selvaraju et al. 2017, equations 1 and 2.
+    """
+    # >>> Solution: alpha, the mean of dA over the places, then the ReLU of the weighted sum of the maps
+    alpha = dA.mean(dim=(2, 3), keepdim=True)
+    return (alpha * A).sum(dim=1).clamp(min=0)
+    # <<< Solution
+
+
+class GradCam:
+    """Guided backpropagation, Grad-CAM and guided Grad-CAM of a classification network; the course's class."""
+
+    def guided_backprop(self, X_tensor, y_tensor, gc_model, *, target=None, functional="refuse"):
+        """Compute the gradient of the class score by the pixels, every ReLU passing positive signals only.
+
+        ReLU and ReLU6 follow the rule; other activations keep their own derivative.
+
+        Args:
+            X_tensor: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            y_tensor: int64 Tensor (N,), the classes to explain.
+            gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            target: what to explain instead of the class score: function of the network's output that returns one
+                number an image, Tensor (N,).
+            functional: "refuse" a network that calls ReLUs as functions, or "guide" these too; the course's method
+                and Captum replace modules only, and are plain gradients there.
+
+        Returns:
+            float32 ndarray (N, H, W, 3), score units per unit of normalised pixel.
+
+        Raises:
+            InputError: shapes, dtypes or labels do not fit; a ReLU cannot be reached; there is no ReLU.
+
+        Source:
+            Springenberg et al. 2015, section 3.4.
+        """
+        check_images(X_tensor)
+        # >>> Solution: with CustomReLU in the place of every ReLU, the gradient of the scores' sum by the pixels
+        with untouched(gc_model), relus_replaced(gc_model, CustomReLU.apply, functional=functional) as run:
+            x = as_leaf(X_tensor)
+            scores = target_scores(run(x.clone()), y_tensor, target)  # the clone: a network may begin in place
+            (gradient,) = torch.autograd.grad(scores.sum(), x)
+        return gradient.permute(0, 2, 3, 1).float().cpu().numpy()
+        # <<< Solution
+
+    def grad_cam(
+        self,
+        X_tensor,
+        y_tensor,
+        gc_model,
+        *,
+        layer=None,
+        target=None,
+        upsampling="bicubic",
+        normalize="batch",
+    ):
+        """Compute where in the image the class is seen.
+
+        Costs a forward pass and the backward pass of what lies above the layer.
+
+        Args:
+            X_tensor: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            y_tensor: int64 Tensor (N,), the classes to explain.
+            gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            layer: whose maps, by dotted name or as module; None for `visualizers.layers.default_layer`, which for
+                SqueezeNet is features[12] and for other networks looks at one image first.
+            target: as in `guided_backprop`.
+            upsampling: Pillow's filter, "bicubic", "bilinear" or "nearest", that brings the maps to the images'
+                size, or None to keep the layer's.
+            normalize: what is stretched to [0, 1], the whole "batch" or each "image"; None keeps score units. What
+                is flat becomes zeros.
+
+        Returns:
+            float32 ndarray (N, H, W), or (N, h, w) without upsampling.
+
+        Raises:
+            InputError: shapes, dtypes, labels, layer or keywords do not fit, or the score ignores the layer.
+
+        Source:
+            Selvaraju et al. 2017, section 3.
+        """
+        check_images(X_tensor)
+        _check_choice("upsampling", upsampling, (*UPSAMPLING, None))
+        _check_choice("normalize", normalize, ("batch", "image", None))
+        module = find_layer(gc_model, default_layer(gc_model, X_tensor) if layer is None else layer)
+        # >>> Solution: the maps of the layer, their gradient, the class activation map; resize it and stretch it
+        with untouched(gc_model), cut_at(module) as maps:
+            scores = target_scores(gc_model(X_tensor.detach().clone()), y_tensor, target)
+            gradient = _gradient(scores, maps)
+        cams = class_activation_map(maps[0].detach(), gradient).float().cpu().numpy()
+        if upsampling is not None:
+            cams = _resize(cams, X_tensor.shape[2:], UPSAMPLING[upsampling])
+        if normalize == "batch":
+            return _stretch(cams)
+        return cams if normalize is None else np.stack([_stretch(cam) for cam in cams])
+        # <<< Solution
+
+    def guided_grad_cam(self, X_tensor, y_tensor, gc_model, *, target=None, functional="refuse", **for_grad_cam):
+        """Multiply guided backpropagation, pixel by pixel, with Grad-CAM.
+
+        Args:
+            X_tensor: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            y_tensor: int64 Tensor (N,), the classes to explain.
+            gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            target: as in `guided_backprop`, for both.
+            functional: as in `guided_backprop`.
+            **for_grad_cam: layer, upsampling and normalize of `grad_cam`.
+
+        Returns:
+            float32 ndarray (N, H, W, 3).
+
+        Raises:
+            InputError: as both, or upsampling is None.
+
+        Source:
+            Selvaraju et al. 2017, section 3.2.
+        """
+        if for_grad_cam.get("upsampling", "bicubic") is None:
+            raise InputError("guided Grad-CAM needs maps of the images' size; upsampling must not be None")
+        # >>> Solution: the product of the two methods above
+        cams = self.grad_cam(X_tensor, y_tensor, gc_model, target=target, **for_grad_cam)
+        details = self.guided_backprop(X_tensor, y_tensor, gc_model, target=target, functional=functional)
+        return details * cams[..., None]
+        # <<< Solution
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        known = ", ".join(repr(choice) for choice in choices)
+        raise InputError(f"{name} must be one of {known}, not {value!r}")
+
+
+def _gradient(scores, maps):
+    """Differentiate the scores' sum by maps[0], or say why that cannot be."""
+    if not maps:
+        raise InputError("the layer did not run in the forward pass; choose another")
+    gradient = torch.autograd.grad(scores.sum(), maps, allow_unused=True)[0] if scores.requires_grad else None
+    if gradient is None:
+        raise InputError("the score does not depend on the layer; choose another layer or target")
+    return gradient
+
+
+def _resize(cams, size, resample):
+    """Resize float32 maps (N, h, w) to size (H, W); Pillow counts width first."""
+    height, width = size
+    return np.stack([np.array(Image.fromarray(cam).resize((width, height), resample)) for cam in cams])
+
+
+def _stretch(cams):
+    """Stretch to [0, 1], as `rescale`; flat up to rounding gives zeros."""
+    low, high = cams.min(), cams.max()
+    return rescale(cams) if high - low > FLAT * max(abs(low), abs(high)) else np.zeros_like(cams)

@@ -1,0 +1,150 @@
+"""Layers of a network: finding one by name, choosing one, and cutting the graph there."""
+
+import contextlib
+import difflib
+import functools
+import re
+from collections import Counter
+
+import torch
+from torch import nn
+
+from image_utils.errors import InputError
+from visualizers.no_trace import as_leaf, uncompiled, untouched
+
+
+def find_layer(model, layer):
+    """Find a layer of a network.
+
+    Args:
+        model: nn.Module.
+        layer: dotted name such as "features.12" (or "features[12]") or "layer4", or the module itself.
+
+    Returns:
+        nn.Module inside the model.
+
+    Raises:
+        InputError: no such layer; the message lists near names.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
+    del modules[""]
+    if isinstance(layer, nn.Module):
+        if not any(module is layer for module in modules.values()):
+            raise InputError(f"the layer given, a {type(layer).__name__}, is not part of the network")
+        return layer
+    name = re.sub(r"\[(\w+)\]", r".\1", str(layer))
+    if name not in modules:
+        raise InputError(f"the network has no layer '{layer}'; did you mean {', '.join(_near(name, modules))}?")
+    return modules[name]
+
+
+def _near(name, modules):
+    siblings = [known for known in modules if known.rpartition(".")[0] == name.rpartition(".")[0]]
+    near = difflib.get_close_matches(name, modules, n=4)
+    return (near or siblings[-4:] or [known for known in modules if "." not in known])[:6]
+
+
+def default_layer(model, X):
+    """Choose the layer for Grad-CAM: the last whose maps still show where things are.
+
+    For SqueezeNet it is the course's features[12], the end of `features`. For other networks it is the last of
+    `map_sizes`: the last block of a ResNet's layer4, `features` of VGG and DenseNet. Finding that takes a forward
+    pass of one image.
+
+    Args:
+        model: network; left as it was.
+        X: float Tensor (N, 3, H, W); only the first image is used.
+
+    Returns:
+        Dotted name.
+
+    Raises:
+        InputError: no layer returns maps.
+    """
+    features = getattr(model, "features", None)
+    if isinstance(features, nn.Sequential) and list(features._modules)[12:] == ["12"]:
+        return "features.12"
+    return list(map_sizes(model, X))[-1]
+
+
+def early_layer(model, X):
+    """Choose a layer that still sees detail: the last of `map_sizes` at least a fifth as high as the image.
+
+    Arguments, result and error are those of `default_layer`; where no maps are that high, it is the first layer.
+    """
+    sizes = map_sizes(model, X)
+    fine = [name for name, (height, _) in sizes.items() if 5 * height >= X.shape[2]]
+    return fine[-1] if fine else next(iter(sizes))
+
+
+def map_sizes(model, X):
+    """List the layers that make maps, in the order in which they finish.
+
+    These are the modules that hold a convolution, run once, and return maps (N, C, h, w) larger than 1 x 1 that
+    are not yet class scores (C is not the number of classes). Of nested modules with the same maps, the innermost.
+
+    Args:
+        model: network; left as it was.
+        X: float Tensor (N, 3, H, W); only the first image is used.
+
+    Returns:
+        dict from dotted name to (h, w).
+
+    Raises:
+        InputError: there is none.
+    """
+    runs, found = Counter(), []
+
+    def note(name, module, args, output):
+        runs[name] += 1
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and max(output.shape[2:]) > 1:
+            # The version tells a map from what an in-place ReLU makes of the same tensor afterwards.
+            found.append((name, output, output._version))
+
+    with untouched(model), torch.no_grad(), uncompiled(), contextlib.ExitStack() as hooks:
+        for name, module in model.named_modules():
+            if name and any(isinstance(part, nn.modules.conv._ConvNd) for part in module.modules()):
+                hooks.callback(module.register_forward_hook(functools.partial(note, name)).remove)
+        outputs = model(X[:1].detach().clone())
+    classes = outputs.shape[1] if isinstance(outputs, torch.Tensor) and outputs.ndim == 2 else None
+    sizes, last = {}, (None, None)
+    for name, output, version in found:
+        nested = output is last[0] and version == last[1]
+        if runs[name] == 1 and output.shape[1] != classes and not nested:
+            sizes[name] = tuple(output.shape[2:])
+            last = output, version
+    if not sizes:
+        raise InputError("no layer of the network returns maps (N, C, h, w) larger than 1 x 1")
+    return sizes
+
+
+@contextlib.contextmanager
+def cut_at(layer):
+    """Cut the graph at a layer: inside the block its output is a fresh leaf, and nothing below is differentiated.
+
+    Args:
+        layer: nn.Module that returns a Tensor (N, C, h, w).
+
+    Yields:
+        List that holds the leaf, Tensor (N, C, h, w), after the forward pass; empty if the layer did not run.
+
+    Raises:
+        InputError: from the forward pass, if the layer returns no maps or runs twice.
+    """
+    leaves = []
+
+    def cut(module, args, output):
+        if not isinstance(output, torch.Tensor) or output.ndim != 4:
+            what = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
+            raise InputError(f"the layer must return maps (N, C, h, w), not {what}")
+        if leaves:
+            raise InputError("the layer runs more than once in a forward pass; choose one that runs once")
+        leaves.append(as_leaf(output))
+        return leaves[0].clone()  # an in-place ReLU may follow, and must not overwrite the leaf
+
+    handle = layer.register_forward_hook(cut)
+    try:
+        with uncompiled():
+            yield leaves
+    finally:
+        handle.remove()

@@ -1,0 +1,162 @@
+"""Another rule for every ReLU of a network, for the length of a call; or the network refused.
+
+Guided backpropagation is only what it says if the rule reaches every ReLU that runs. Modules are easy to replace;
+a ReLU called as a function, scripted, or hidden in a custom autograd Function is not, and would pass the plain
+gradient unnoticed. So the forward pass is watched: an operation whose output is its input with the negatives set
+to zero is a ReLU, whatever it is called, and one that the rule did not compute is an error.
+
+    with relus_replaced(model, CustomReLU.apply) as run:
+        scores = run(x)
+        (gradient,) = torch.autograd.grad(scores.sum(), x)
+"""
+
+import contextlib
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from image_utils.errors import InputError
+from visualizers.no_trace import uncompiled
+
+FUNCTIONS = {  # how a ReLU is called as a function, and where it levels off
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), None),
+    F.relu6: 6.0,
+}
+IN_PLACE = (torch.relu_, torch.Tensor.relu_)
+
+
+@contextlib.contextmanager
+def relus_replaced(model, rule, *, functional="refuse"):
+    """Let `rule` compute every ReLU of a network inside the block, and what computed it before afterwards.
+
+    ReLU6 is the rule followed by its ceiling. Activations that are no ReLU (leaky ReLU, GELU, hardswish, ...) keep
+    their own derivative. Differentiate inside the block: checkpointed networks run again in the backward pass.
+
+    Args:
+        model: nn.Module; inside the block its ReLU modules have another `forward`.
+        rule: function Tensor -> Tensor that computes a ReLU, such as `CustomReLU.apply`.
+        functional: "refuse" a network that calls ReLUs as functions (F.relu, torch.relu, x.relu_(), F.relu6), or
+            "guide" these too. Other tools replace modules only.
+
+    Yields:
+        Function x -> model(x).
+
+    Raises:
+        InputError: from that function, if a ReLU ran that the rule did not compute, or if none ran at all.
+    """
+    if functional not in ("refuse", "guide"):
+        raise InputError(f"functional must be 'refuse' or 'guide', not {functional!r}")
+    watch = _Watch(rule)
+    modules = [(module, ceiling) for module in model.modules() for ceiling in _ceilings(module)]
+    functions = _ReplaceFunctions(watch) if functional == "guide" else contextlib.nullcontext()
+    try:
+        for module, ceiling in modules:
+            module.forward = functools.partial(watch.rectify, ceiling=ceiling, inplace=module.inplace)
+        with uncompiled(), functions:
+            yield functools.partial(_run, model, watch, functional)
+    finally:
+        for module, _ in modules:
+            vars(module).pop("forward", None)
+
+
+def _run(model, watch, functional, x):
+    with watch:
+        outputs = model(x)
+    if watch.missed:
+        raise InputError(_explain(watch.missed, functional))
+    if not watch.replaced:
+        raise InputError("the network runs no ReLU, so guided backpropagation would be its plain gradient")
+    return outputs
+
+
+def _explain(missed, functional):
+    count = f"{len(missed)} ReLU{'s' * (len(missed) > 1)} of the network ({', '.join(sorted(set(missed)))})"
+    if functional == "refuse":
+        return (
+            f"{count} cannot be reached: called as functions (F.relu, torch.relu), not as nn.ReLU modules, they "
+            "would pass plain gradients; use modules, or functional='guide'"
+        )
+    return (
+        f"{count} cannot be reached: inside a custom autograd Function, in a scripted module or written by hand, "
+        "they would pass plain gradients; use nn.ReLU or F.relu"
+    )
+
+
+def _ceilings(module):
+    """Yield the height at which a ReLU module levels off (None: nowhere); nothing for any other module."""
+    if "forward" in vars(module):
+        return  # someone else's replacement: what it does will be seen as it runs
+    forward = getattr(type(module), "forward", None)  # a scripted module has none to replace
+    if forward is nn.ReLU.forward:
+        yield None
+    elif forward is nn.ReLU6.forward and module.min_val == 0:
+        yield module.max_val
+
+
+class _ReplaceFunctions(TorchFunctionMode):
+    """While active, ReLUs called as functions are computed by the rule."""
+
+    def __init__(self, watch):
+        super().__init__()
+        self.watch = watch
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """Compute a call that is a ReLU by the rule, and any other as it stands."""
+        kwargs = kwargs or {}
+        if func not in FUNCTIONS or self.watch.in_rule:
+            return func(*args, **kwargs)
+        inplace = kwargs.pop("inplace", args[1] if len(args) > 1 else False)
+        x = args[0] if args else kwargs["input"]
+        return self.watch.rectify(x, ceiling=FUNCTIONS[func], inplace=inplace or func in IN_PLACE)
+
+
+class _Watch(TorchDispatchMode):
+    """Sees every operation that runs, and tells the ReLUs that the rule computed from those it did not."""
+
+    def __init__(self, rule):
+        super().__init__()
+        self.rule = rule
+        self.replaced = 0  # ReLUs computed by the rule
+        self.missed = []  # operations that computed the others
+        self.in_rule = False
+
+    def rectify(self, input, ceiling=None, inplace=False):
+        """Compute a ReLU by the rule; `inplace` overwrites the input, as whoever else holds it expects."""
+        self.in_rule = True
+        try:
+            # The rule may keep its input for the backward pass, so it must not see it overwritten.
+            output = self.rule(input.clone() if inplace else input)
+            if ceiling is not None:
+                output = output.clamp(max=ceiling)
+            self.replaced += 1
+            return input.copy_(output) if inplace else output
+        finally:
+            self.in_rule = False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Run an operation and look at what it did."""
+        kwargs = kwargs or {}
+        if self.in_rule:
+            return func(*args, **kwargs)
+        before = [arg for arg in args if isinstance(arg, torch.Tensor) and arg.is_floating_point()]
+        if func._schema.is_mutable:
+            before = [arg.clone() for arg in before[:1]]
+        after = func(*args, **kwargs)
+        named = func.overloadpacket in (torch.ops.aten.relu, torch.ops.aten.relu_)
+        if named or any(_rectified(arg, after) for arg in before):
+            self.missed.append(str(func.overloadpacket))
+        return after
+
+
+def _rectified(before, after):
+    """Whether `after` is `before` with the negatives set to zero, and perhaps a ceiling."""
+    if not isinstance(after, torch.Tensor) or before.shape != after.shape or not after.numel():
+        return False
+    low, high = after.aminmax()
+    if low < 0 or high <= 0 or not (before < 0).any():
+        return False
+    return torch.equal(after, before.clamp(min=0).clamp(max=high).to(after.dtype))
