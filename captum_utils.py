@@ -1,4 +1,7 @@
-"""The course's two helpers for attributions computed by Captum."""
+"""The course's two helpers for attributions computed by Captum, and a copy of the network for Captum to use."""
+
+import copy
+import itertools
 
 import numpy as np
 
@@ -6,7 +9,7 @@ from image_utils.errors import InputError
 from image_utils.figures import image_grid
 from image_utils.writing import save_figure
 
-__all__ = ["compute_attributions", "visualize_attr_maps"]
+__all__ = ["compute_attributions", "private_copy", "visualize_attr_maps"]
 
 
 def _channels_last(attr):
@@ -85,3 +88,23 @@ def compute_attributions(algo, inputs, **kwargs):
         What the method returns, usually a Tensor shaped like the inputs.
     """
     return algo.attribute(inputs, **kwargs)
+
+
+def private_copy(model):
+    """Copy a network for Captum, sharing its weights.
+
+    Captum hangs its hooks into the network it is given. It also keeps a layer's maps by reference, and an in-place
+    activation after the layer would overwrite them; in the copy these write elsewhere.
+
+    Args:
+        model: nn.Module; not changed.
+
+    Returns:
+        nn.Module that computes the same with the same parameters and buffers.
+    """
+    shared = itertools.chain(model.parameters(), model.buffers())
+    twin = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
+    for module in twin.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False
+    return twin

@@ -207,21 +207,27 @@ def _check_choice(name, value, choices):
 
 def _gradient(scores, maps):
     """Differentiate the scores' sum by maps[0], or say why that cannot be."""
+    # >>> Solution: the gradient; InputError where there is none
     if not maps:
         raise InputError("the layer did not run in the forward pass; choose another")
     gradient = torch.autograd.grad(scores.sum(), maps, allow_unused=True)[0] if scores.requires_grad else None
     if gradient is None:
         raise InputError("the score does not depend on the layer; choose another layer or target")
     return gradient
+    # <<< Solution
 
 
 def _resize(cams, size, resample):
     """Resize float32 maps (N, h, w) to size (H, W); Pillow counts width first."""
+    # >>> Solution: resize each map
     height, width = size
     return np.stack([np.array(Image.fromarray(cam).resize((width, height), resample)) for cam in cams])
+    # <<< Solution
 
 
 def _stretch(cams):
     """Stretch to [0, 1], as `rescale`; flat up to rounding gives zeros."""
+    # >>> Solution: stretch, or zeros
     low, high = cams.min(), cams.max()
     return rescale(cams) if high - low > FLAT * max(abs(low), abs(high)) else np.zeros_like(cams)
+    # <<< Solution
