@@ -1,8 +1,8 @@
 """python -m benchmarks: every row, ours beside its peers. See benchmarks/README.md for what was found.
 
-    python -m benchmarks                      all groups
-    python -m benchmarks attribution style    some
-    python -m benchmarks --json rows.json     also as a file
+python -m benchmarks                      all groups
+python -m benchmarks attribution style    some
+python -m benchmarks --json rows.json     also as a file
 """
 
 import argparse

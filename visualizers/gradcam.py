@@ -86,6 +86,43 @@ def class_activation_map(A, dA):
     # <<< Solution
 
 
+def localise(A, dA, size, *, upsampling="bicubic", normalize="batch"):
+    """Turn a layer's maps and their gradient into Grad-CAM's result, an array as large as the images.
+
+    Args:
+        A: Tensor (N, K, h, w), a layer's maps.
+        dA: Tensor (N, K, h, w), d score / d A.
+        size: (H, W) of the images.
+        upsampling: as in `GradCam.grad_cam`.
+        normalize: as in `GradCam.grad_cam`.
+
+    Returns:
+        float32 ndarray (N, H, W), or (N, h, w) without upsampling.
+
+    Source:
+        Selvaraju et al. 2017, section 3.
+    """
+    # >>> Solution: the class activation map; resize it and stretch it
+    cams = class_activation_map(A, dA).float().cpu().numpy()
+    if upsampling is not None:
+        cams = _resize(cams, size, UPSAMPLING[upsampling])
+    if normalize == "batch":
+        return _stretch(cams)
+    return cams if normalize is None else np.stack([_stretch(cam) for cam in cams])
+    # <<< Solution
+
+
+def guided_product(details, cams):
+    """Multiply guided backpropagation (N, H, W, 3) with Grad-CAM (N, H, W), as guided Grad-CAM does.
+
+    Source:
+        Selvaraju et al. 2017, section 3.2.
+    """
+    # >>> Solution: the product, pixel by pixel
+    return details * cams[..., None]
+    # <<< Solution
+
+
 class GradCam:
     """Guided backpropagation, Grad-CAM and guided Grad-CAM of a classification network; the course's class."""
 
@@ -170,17 +207,12 @@ class GradCam:
         _check_choice("upsampling", upsampling, (*UPSAMPLING, None))
         _check_choice("normalize", normalize, ("batch", "image", None))
         module = find_layer(gc_model, default_layer(gc_model, X_tensor) if layer is None else layer)
-        # >>> Solution: the maps of the layer, their gradient, the class activation map; resize it and stretch it
+        # >>> Solution: the maps of the layer and their gradient; from these, `localise`
         with untouched(gc_model), arithmetic(precision, X_tensor) as images, cut_at(module) as maps:
             scores = target_scores(gc_model(images.detach().clone()), y_tensor, target)
             gradient = _gradient(scores, maps)
-        dtype = X_tensor.dtype  # of the reductions, whatever the network computed in
-        cams = class_activation_map(maps[0].detach().to(dtype), gradient.to(dtype)).float().cpu().numpy()
-        if upsampling is not None:
-            cams = _resize(cams, X_tensor.shape[2:], UPSAMPLING[upsampling])
-        if normalize == "batch":
-            return _stretch(cams)
-        return cams if normalize is None else np.stack([_stretch(cam) for cam in cams])
+        A, dA = (tensor.detach().to(X_tensor.dtype) for tensor in (maps[0], gradient))
+        return localise(A, dA, X_tensor.shape[2:], upsampling=upsampling, normalize=normalize)
         # <<< Solution
 
     def guided_grad_cam(
@@ -221,7 +253,7 @@ class GradCam:
         details = self.guided_backprop(
             X_tensor, y_tensor, gc_model, target=target, functional=functional, precision=precision
         )
-        return details * cams[..., None]
+        return guided_product(details, cams)
         # <<< Solution
 
 

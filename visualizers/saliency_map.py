@@ -28,6 +28,23 @@ from visualizers.precision import arithmetic
 from visualizers.scores import check_images, class_scores
 
 
+def largest_magnitude(gradient):
+    """Reduce a gradient by the pixels to a map: the largest magnitude among a pixel's channels.
+
+    Args:
+        gradient: Tensor (N, C, H, W), d score / d pixel.
+
+    Returns:
+        Tensor (N, H, W), at least 0.
+
+    Source:
+        Simonyan et al. 2014, section 3.1.
+    """
+    # >>> Solution: the magnitude, then the largest channel
+    return gradient.abs().amax(dim=1)
+    # <<< Solution
+
+
 class SaliencyMap:
     """Saliency maps of a classification network; the course's class."""
 
@@ -58,7 +75,7 @@ class SaliencyMap:
             x = as_leaf(images)
             scores = class_scores(model(x), y)
             (gradient,) = torch.autograd.grad(scores.sum(), x)
-        return gradient.abs().amax(dim=1)
+        return largest_magnitude(gradient)
         # <<< Solution
 
     def show_saliency_maps(self, X, y, class_names, model, *, out="visualization"):
