@@ -33,7 +33,7 @@ from image_utils.pixels import rescale, to_normalised, to_pixels
 from image_utils.seeding import make_generator
 from image_utils.writing import save_figure, save_image
 from style_modules.colour import grey, match_grey, with_luminance_of
-from style_modules.optimise import Diverged, optimise
+from style_modules.optimise import Diverged, check_steps, optimise
 from visualizers.no_trace import untouched
 
 __all__ = [
@@ -193,6 +193,7 @@ def style_transfer(
     Source:
         Gatys, Ecker, Bethge 2016; mixing: equal to a weighted sum of style losses up to a constant.
     """
+    check_steps(solver, steps)
     layers = _check_layers([content_layer, *style_layers], cnn)
     if len(style_weights) != len(style_layers):
         raise InputError(f"{len(style_layers)} style layers need as many weights, not {len(style_weights)}")
@@ -201,24 +202,25 @@ def style_transfer(
     )
     styles = list(style_image) if isinstance(style_image, list | tuple) else [style_image]
     shares = _check_shares(style_image_weights, len(styles))
-    sources = [
-        (
-            _load(content_image, size, cnn, dtype),
-            [_load(style, max(1, round(style_size * size / image_size)), cnn, dtype) for style in styles],
-        )
-        for size in _check_sizes(sizes, image_size)
-    ]
-    content, style_imgs = sources[-1]
-    target = Path(out) / f"{name}.png"
+    result, before = Path(out) / f"{name}.png", Path(out) / f"{name}_before.png"
     if not testing:
-        _save_sources(content, style_imgs, target.with_name(f"{name}_before.png"))
+        _check_not_a_source([result, before], [content_image, *styles])
+
+    stages = []
+    for size in _check_sizes(sizes, image_size):
+        content = _load(content_image, size, cnn, dtype)
+        imgs = [_load(style, max(1, round(style_size * size / image_size)), cnn, dtype) for style in styles]
+        seen, *seen_styles = _grey_sources(content, imgs) if preserve_color else (content, *imgs)
+        stages.append((seen, losses.objective(seen, seen_styles, shares)))
+    if not testing:
+        _save_sources(content, imgs, before)
 
     def finish(img):
-        return _with_colours_of(content, img) if preserve_color else img
+        return _with_colours_of(content, img) if preserve_color and img.shape == content.shape else img
 
     def save(img):
         if not testing and img is not None:
-            save_image(to_photograph(finish(img), should_rescale=not preserve_color), target)
+            save_image(to_photograph(finish(img), should_rescale=not preserve_color), result)
 
     last = None
 
@@ -226,15 +228,12 @@ def style_transfer(
         nonlocal last
         last = step.image
         if callback is not None:
-            callback(replace(step, image=finish(last)) if last.shape == content.shape else step)
+            callback(replace(step, image=finish(last)))
 
     img = None
     try:
-        for content_img, imgs in sources:
-            if preserve_color:
-                content_img, imgs = _grey_sources(content_img, imgs)
-            start = _start(content_img, img, seed if init_random else None)
-            objective = losses.objective(content_img, imgs, shares)
+        for seen, objective in stages:
+            start = _start(seen, img, seed if init_random else None)
             img = optimise(objective, start, solver=solver, steps=steps, callback=remember)
     except KeyboardInterrupt:
         save(last)
@@ -318,7 +317,7 @@ def _start(content, coarse, seed):
 def _grey_sources(content, styles):
     grey_content = grey(to_pixels(content))
     matched = [match_grey(grey(to_pixels(style)), grey_content) for style in styles]
-    return to_normalised(grey_content), [to_normalised(style) for style in matched]
+    return [to_normalised(img) for img in (grey_content, *matched)]
 
 
 def _with_colours_of(content, img):
@@ -329,6 +328,13 @@ def _save_sources(content, styles, path):
     images = [np.asarray(to_photograph(img, should_rescale=False)) for img in (content, *styles)]
     titles = ["Content source", *["Style source"] * len(styles)]
     save_figure(image_grid([images], column_titles=titles, cell=3.2), path)
+
+
+def _check_not_a_source(targets, sources):
+    taken = {Path(source).resolve() for source in sources if isinstance(source, str | Path)}
+    for target in targets:
+        if target.resolve() in taken:
+            raise InputError(f"the result would overwrite its source '{target}'; choose another name")
 
 
 def _check_sequential(cnn):

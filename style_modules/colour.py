@@ -2,7 +2,7 @@
 
 Gatys, Bethge, Hertzmann, Shechtman: "Preserving Color in Neural Artistic Style Transfer", arXiv:1606.05897, 2016.
 Its luminance-only way: style transfer runs on the luminance of both images, the style's first matched to the
-content's in mean and standard deviation, and the result takes its colour channels (I and Q of YIQ) from the content.
+content's in mean and standard deviation, and the result takes its colours (I and Q of YIQ) from the content.
 Of the paper's two ways this is the one that keeps the photograph's colours exactly.
 
 Everything here takes and gives images on the [0, 1] scale, Tensors (N, 3, H, W).

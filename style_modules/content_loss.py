@@ -1,8 +1,8 @@
 """Content loss: how far an image's features are from those of the photograph it shall still show.
 
 Gatys, Ecker, Bethge: "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. With F and P the
-features of one layer for the image and for the photograph, equation 1 is L = 1/2 * sum (F - P)^2; the course writes
-a weight w_c for the 1/2.
+features of one layer for the image and for the photograph, equation 1 is L = 1/2 * sum (F - P)^2; the course has a
+weight w_c in place of the 1/2.
 
     from data import load_network
     from style_modules import ContentLoss

@@ -1,7 +1,8 @@
 """Moving the pixels downhill: three solvers for the image that makes the losses small.
 
-The engine knows neither network nor files. It takes a function from an image to its losses, gives a small record
-of every step to whoever wants to show or keep it, and stops with the best image when the losses stop being numbers.
+The engine knows neither network nor files. It takes a function from an image to its losses, hands a record of
+every step to whoever wants to show or keep it, and stops with the best image when the losses cease to be
+numbers.
 
     objective = lambda img: {"content": ..., "style": ..., "tv": ...}       # scalar Tensors
     image = optimise(objective, start, callback=lambda step: bar.set_postfix(total=step.total))
@@ -9,10 +10,10 @@ of every step to whoever wants to show or keep it, and stops with the best image
 Solvers:
     course: Adam at a rate of 3.0, then a new Adam at 0.1 for the last tenth; pixels are kept within +-1.5 but for
         the last twentieth. The huge first rate throws pixels from bound to bound, which strengthens the style.
-    adam: Adam (Kingma and Ba, ICLR 2015) at a rate that falls to zero along a half cosine, pixels kept within what
-        a photograph can hold.
+    adam: Adam (Kingma and Ba, ICLR 2015) at a rate that falls to zero along a half cosine.
     lbfgs: limited-memory BFGS with a strong-Wolfe line search (Liu and Nocedal 1989), the solver of Gatys et al.
         2016; each evaluation of losses and gradient counts as a step.
+The last two end with the best image, its pixels clipped to what a photograph can hold.
 """
 
 import contextlib
@@ -22,13 +23,15 @@ from dataclasses import dataclass
 import torch
 
 from image_utils.errors import InputError
+from image_utils.pixels import to_normalised
 
 INITIAL_RATE, DECAYED_RATE = 3.0, 0.1  # the course's
 DECAY_AT, CLAMP_UNTIL = 0.9, 0.95  # of the steps: 180 and 190 of the course's 200
 BOUND = 1.5  # normalised pixels
 ADAM_RATE = 0.1
 HISTORY = 10  # pairs of differences that L-BFGS remembers
-DIVERGED = 1e4  # times the first total; the course's schedule stays below 30 on its three settings
+FIRST_MOVE = 0.03  # of L-BFGS: mean change of a pixel in its first trial step
+DIVERGED = 1e6  # times the first total; the course's first steps alone raise it by a factor of 300
 
 
 @dataclass(frozen=True)
@@ -75,20 +78,25 @@ def optimise(objective, start, *, solver="course", steps=None, callback=None):
             it raises ends the optimisation.
 
     Returns:
-        Tensor like the start: the last image with "course", as the course has it, else that of the lowest total.
+        Tensor like the start: the last image with "course", as the course has it, else the best one, clipped.
 
     Raises:
         InputError: unknown solver, not a positive number of steps, or losses that do not depend on the image.
         Diverged: see there.
     """
+    steps = check_steps(solver, steps)
+    image = start.detach().clone().requires_grad_(True)
+    return SOLVERS[solver][0](_Watched(objective, callback), image, steps)
+
+
+def check_steps(solver, steps=None):
+    """Return how many steps a solver will take, or raise InputError for no such solver or number."""
     if solver not in SOLVERS:
         raise InputError(f"there is no solver '{solver}'; choose {', '.join(SOLVERS)}")
-    minimise, usual_steps = SOLVERS[solver]
-    steps = usual_steps if steps is None else steps
+    steps = SOLVERS[solver][1] if steps is None else steps
     if not isinstance(steps, int) or steps < 1:
         raise InputError(f"steps must be a whole number of at least 1, not {steps}")
-    image = start.detach().clone().requires_grad_(True)
-    return minimise(_Watched(objective, callback), image, steps)
+    return steps
 
 
 class _Watched:
@@ -164,8 +172,7 @@ def _adam(objective, image, steps):
         objective(image).backward()
         optimizer.step()
         schedule.step()
-    _judge_last(objective, image)
-    return objective.best.image
+    return _judge_last(objective, image, clip=True)
 
 
 class _Enough(Exception):
@@ -173,8 +180,12 @@ class _Enough(Exception):
 
 
 def _lbfgs(objective, image, steps):
+    # torch's first trial step changes all pixels together by 1, far too little. L-BFGS does not mind the unit of
+    # its variables otherwise, so counting them in larger units sets the first step and nothing else.
+    unit = FIRST_MOVE * image.numel()
+    variables = (image.detach() / unit).requires_grad_(True)
     optimizer = torch.optim.LBFGS(
-        [image],
+        [variables],
         max_iter=steps,
         max_eval=steps,
         tolerance_grad=0.0,
@@ -187,19 +198,24 @@ def _lbfgs(objective, image, steps):
         if objective.count == steps:
             raise _Enough
         optimizer.zero_grad()
-        total = objective(image, may_grow=True)  # a line search may look far away and come back
+        total = objective(unit * variables, may_grow=True)  # a line search may look far away and come back
         total.backward()
         return total
 
     with contextlib.suppress(_Enough):
         optimizer.step(closure)
-    return objective.best.image
+    return _judge_last(objective, objective.best.image, clip=True)
 
 
 @torch.no_grad()
-def _judge_last(objective, image):
+def _judge_last(objective, image, *, clip=False):
+    """Compute and record the losses of the final image, and return it."""
+    image = image.detach()
+    if clip:
+        black, white = (to_normalised(image.new_full((1, 3, 1, 1), value)) for value in (0.0, 1.0))
+        image = image.clamp(black, white)
     objective(image)
-    return image.detach()
+    return image
 
 
 SOLVERS = {"course": (_course, 200), "adam": (_adam, 200), "lbfgs": (_lbfgs, 60)}

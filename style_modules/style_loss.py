@@ -1,9 +1,9 @@
 """Style loss: which features occur together, wherever they occur.
 
 Gatys, Ecker, Bethge: "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. The Gram matrix of a
-layer, G_ij = sum_k F_ik F_jk (equation 3), forgets the places k and keeps how strongly channels i and j go together;
-the loss compares Gram matrices layer by layer (equations 4 and 5). The course divides G by C*H*W, so that images of
-different sizes compare, and writes one weight w_l for the paper's factors.
+layer, G_ij = sum_k F_ik F_jk (equation 3), forgets the places k and keeps how often channels i and j go together;
+the loss compares Gram matrices layer by layer (equations 4 and 5). The course divides G by C*H*W and has a
+weight w_l in place of the paper's factors.
 
     gram = StyleLoss().gram_matrix(features[5])                                    # (1, 128, 128)
     loss = StyleLoss()(features, [1, 4], [target1, target4], [300000, 1000])
