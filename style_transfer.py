@@ -24,7 +24,7 @@ from image_utils.writing import save_json, whole_file
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
 from style_modules.optimise import SOLVERS, Diverged, check_steps
 from style_modules.settings import COURSE_SETTINGS, VGG_LAYERS, vgg_settings
-from style_utils import deprocess, extract_features, features_from_img, rel_error, style_transfer
+from style_utils import as_photograph, extract_features, features_from_img, rel_error, style_transfer
 
 EXAMPLES = """
 prints the largest relative error of each loss against reference outputs, 0.000 if it is right; then writes into
@@ -217,9 +217,11 @@ def loss_errors(answers, cnn, *, sample):
 class Watcher:
     """Shows the losses while an image is made, and keeps what the card and the animation need."""
 
-    def __init__(self, name, steps, stages, frames):
-        self.bar = tqdm(total=stages * (steps + 1), desc=name, unit="step", delay=2, leave=False)
-        self.every = max(1, stages * steps // FRAMES) if frames else 0
+    def __init__(self, job, frames):
+        steps = (len(job["sizes"]) + 1) * (job["steps"] + 1)
+        self.bar = tqdm(total=steps, desc=job["name"], unit="step", delay=2, leave=False)
+        self.every = max(1, steps // FRAMES) if frames else 0
+        self.shown_as = job["solver"], job["preserve_color"]
         self.first = self.last = None
         self.images = []
         self.started = time.perf_counter()
@@ -227,7 +229,7 @@ class Watcher:
     def __call__(self, step):
         """Take one `Step`."""
         if self.every and self.bar.n % self.every == 0:
-            self.images.append(deprocess(step.image))
+            self.images.append(as_photograph(step.image, *self.shown_as))
         self.first, self.last = self.first or step, step
         shown = ", ".join(f"{name} {value:.0f}" for name, value in step.losses.items())
         self.bar.set_postfix_str(shown, refresh=False)
@@ -248,7 +250,7 @@ class Watcher:
 def make_image(job, args, cnn):
     """Make one image with its card and animation, also of what there is when it is interrupted."""
     losses = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}
-    watcher = Watcher(job["name"], job["steps"], len(job["sizes"]) + 1, args.frames)
+    watcher = Watcher(job, args.frames)
     ended = "finished"
     try:
         style_transfer(**job, **losses, cnn=cnn, dtype=torch.float32, callback=watcher, out=args.out)

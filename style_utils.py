@@ -37,6 +37,7 @@ from style_modules.optimise import Diverged, check_steps, optimise
 from visualizers.no_trace import untouched
 
 __all__ = [
+    "as_photograph",
     "check_scipy",
     "deprocess",
     "extract_features",
@@ -56,6 +57,24 @@ def preprocess(img, size=512):
 def deprocess(img):
     """Turn a network input back into a photograph, stretched to the full range; see `image_utils.deprocess`."""
     return to_photograph(img, should_rescale=True)
+
+
+def as_photograph(img, solver="course", preserve_color=False):
+    """Turn a result into a photograph.
+
+    The course's schedule keeps pixels in a narrow range, which the course's `deprocess` stretches to the full one.
+    The other solvers bound nothing; as in Gatys et al. 2016 what no photograph can hold is clipped, since a few
+    extreme pixels would leave a stretched picture grey. Clipping also keeps colours that shall be preserved.
+
+    Args:
+        img: Tensor (1, 3, H, W), normalised.
+        solver: what made it.
+        preserve_color: whether it has the content image's colours.
+
+    Returns:
+        PIL image, W x H.
+    """
+    return to_photograph(img, should_rescale=solver == "course" and not preserve_color)
 
 
 def rel_error(x, y):
@@ -151,7 +170,7 @@ def style_transfer(
 ):
     """Show the content image in the style of another.
 
-    Writes OUT/NAME_before.png, the sources side by side, and OUT/NAME.png, the result stretched to the full range;
+    Writes OUT/NAME_before.png, the sources side by side, and OUT/NAME.png, the result as `as_photograph` shows it;
     after Ctrl-C the image so far, after a divergence the best one.
 
     Args:
@@ -220,7 +239,7 @@ def style_transfer(
 
     def save(img):
         if not testing and img is not None:
-            save_image(to_photograph(finish(img), should_rescale=not preserve_color), result)
+            save_image(as_photograph(finish(img), solver, preserve_color), result)
 
     last = None
 

@@ -13,7 +13,8 @@ Solvers:
     adam: Adam (Kingma and Ba, ICLR 2015) at a rate that falls to zero along a half cosine.
     lbfgs: limited-memory BFGS with a strong-Wolfe line search (Liu and Nocedal 1989), the solver of Gatys et al.
         2016; each evaluation of losses and gradient counts as a step.
-The last two end with the best image, its pixels clipped to what a photograph can hold.
+The last two end with the best image. Nothing keeps their pixels within what a photograph can hold, as in the
+paper.
 """
 
 import contextlib
@@ -23,7 +24,6 @@ from dataclasses import dataclass
 import torch
 
 from image_utils.errors import InputError
-from image_utils.pixels import to_normalised
 
 INITIAL_RATE, DECAYED_RATE = 3.0, 0.1  # the course's
 DECAY_AT, CLAMP_UNTIL = 0.9, 0.95  # of the steps: 180 and 190 of the course's 200
@@ -78,7 +78,7 @@ def optimise(objective, start, *, solver="course", steps=None, callback=None):
             it raises ends the optimisation.
 
     Returns:
-        Tensor like the start: the last image with "course", as the course has it, else the best one, clipped.
+        Tensor like the start: the last image with "course", as the course has it, else the best one.
 
     Raises:
         InputError: unknown solver, not a positive number of steps, or losses that do not depend on the image.
@@ -172,7 +172,8 @@ def _adam(objective, image, steps):
         objective(image).backward()
         optimizer.step()
         schedule.step()
-    return _judge_last(objective, image, clip=True)
+    _judge_last(objective, image)
+    return objective.best.image
 
 
 class _Enough(Exception):
@@ -204,18 +205,14 @@ def _lbfgs(objective, image, steps):
 
     with contextlib.suppress(_Enough):
         optimizer.step(closure)
-    return _judge_last(objective, objective.best.image, clip=True)
+    return objective.best.image
 
 
 @torch.no_grad()
-def _judge_last(objective, image, *, clip=False):
-    """Compute and record the losses of the final image, and return it."""
-    image = image.detach()
-    if clip:
-        black, white = (to_normalised(image.new_full((1, 3, 1, 1), value)) for value in (0.0, 1.0))
-        image = image.clamp(black, white)
+def _judge_last(objective, image):
+    """Compute and record the losses after the last update, and return the image."""
     objective(image)
-    return image
+    return image.detach()
 
 
 SOLVERS = {"course": (_course, 200), "adam": (_adam, 200), "lbfgs": (_lbfgs, 60)}
