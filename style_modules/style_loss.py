@@ -81,8 +81,8 @@ def _check_layers(feats, layers, targets, weights):
             raise InputError(f"style layer {layer} is not among the {len(feats)} features")
         check_maps(feats[layer], f"feats[{layer}]")
         n, channels = feats[layer].shape[:2]
-        if tuple(target.shape) != (n, channels, channels):
+        if tuple(getattr(target, "shape", ())) != (n, channels, channels):
             raise InputError(
-                f"the style target of layer {layer} has shape {tuple(target.shape)}, "
-                f"its Gram matrix {(n, channels, channels)}"
+                f"the style target of layer {layer} must be a Gram matrix, a Tensor {(n, channels, channels)}, "
+                f"not {tuple(getattr(target, 'shape', ())) or type(target).__name__}"
             )
