@@ -26,7 +26,7 @@ from style_utils import as_photograph, preprocess, style_transfer
 from tests.oracles.style import course_loop
 
 PAINTINGS = ("composition_vii", "the_scream", "starry_night")
-COLOURS = {"course": "tab:red", "adam": "tab:blue", "lbfgs": "tab:green"}
+COLOURS = {"course": "firebrick", "adam": "royalblue", "lbfgs": "black"}
 
 
 def measure(setting, painting, cnn):
@@ -102,7 +102,7 @@ def main():
     path = args.out / "style_solvers.png"
     save_figure(draw(measured), path, dpi=70)
     with Image.open(path) as drawn:
-        small = drawn.convert("RGB").quantize(128)
+        small = drawn.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE)
     save_image(small, path)
 
 

@@ -4,6 +4,7 @@ Gatys, Ecker, Bethge: "Image Style Transfer Using Convolutional Neural Networks"
 features of one layer for the image and for the photograph, equation 1 is L = 1/2 * sum (F - P)^2; the course has a
 weight w_c in place of the 1/2.
 
+    import torch
     from data import load_network
     from style_modules import ContentLoss
     from style_utils import features_from_img
