@@ -1,18 +1,19 @@
 # Two commands:
 #   make figures   every root script, with its figures under visualization/ and styles_images/
 #   make test      format, lint and the whole test suite
-# Both build .venv first, once. PYTHON=python3.12 make ... picks another interpreter (3.10 or newer).
+# and for the curious: make bench, our speed beside the peers'.
+# All build .venv first, once. PYTHON=python3.12 make ... picks another interpreter (3.10 or newer).
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SCRIPTS := $(wildcard saliency_map.py gradcam.py fooling_image.py class_visualization.py style_transfer.py)
 
-.PHONY: figures test format clean help
+.PHONY: figures test bench format clean help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 
 figures: $(VENV)/installed
 	@set -e; for script in $(SCRIPTS); do echo "$$script"; $(BIN)/python $$script; done
@@ -21,6 +22,9 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n 2
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
@@ -37,6 +41,10 @@ $(BIN)/python:
 $(VENV)/installed: requirements.txt image_utils/torchvision_cure.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(BIN)/python image_utils/torchvision_cure.py
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-bench.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt

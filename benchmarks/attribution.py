@@ -1,10 +1,11 @@
 """Saliency, guided backprop, Grad-CAM and guided Grad-CAM beside Captum, pytorch-grad-cam and torch-cam.
 
-All see the same 20 photographs, float32, frozen parameters. The limit is the network itself in its best memory order:
-a bare forward pass for Grad-CAM, a forward pass and the gradient by the pixels for the others.
+All see the same 20 photographs, float32, frozen parameters. The limit is the network itself in its best memory
+order: a bare forward pass for Grad-CAM, a forward pass and the gradient by the pixels for the others.
 """
 
 import copy
+import importlib
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from captum.attr import GuidedBackprop, GuidedGradCam, LayerGradCam, Saliency
 from torch.nn import functional as F
 
 from benchmarks.measure import Row, alternate
-from benchmarks.peers import grad_cam_package, installed
+from benchmarks.peers import installed
 from data import load_network
 from data.samples import load_sample_photographs
 from image_utils.pixels import to_input
@@ -101,8 +102,8 @@ def _limit_last(contestants):
 
 
 def _add_grad_cam_package(rows, model, x, y):
-    package = grad_cam_package()
-    targets_module = __import__("pytorch_grad_cam.utils.model_targets", fromlist=["ClassifierOutputTarget"])
+    package = importlib.import_module("pytorch_grad_cam")
+    targets_module = importlib.import_module("pytorch_grad_cam.utils.model_targets")
     peer = copy.deepcopy(model)
     targets = [targets_module.ClassifierOutputTarget(int(label)) for label in y]
 
@@ -119,7 +120,7 @@ def _add_grad_cam_package(rows, model, x, y):
 
 
 def _add_torchcam(rows, model, x, y):
-    methods = __import__("torchcam.methods", fromlist=["GradCAM"])
+    methods = importlib.import_module("torchcam.methods")
     peer, labels = copy.deepcopy(model), y.tolist()
 
     def grad_cam():

@@ -1,7 +1,7 @@
 """Timing that can be trusted: contestants in turn, in one process, on one input, after warm-up.
 
-A machine's speed drifts; taking the contestants alternately spreads the drift over all of them, so their ratio holds
-even where absolute times do not.
+A machine's speed drifts; taking the contestants alternately spreads the drift over all of them, so their ratio
+holds even where absolute times do not.
 """
 
 import datetime

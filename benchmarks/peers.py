@@ -14,8 +14,8 @@ def installed(module):
 def adversarial_library():
     """Import adv-lib's attacks.
 
-    Importing it asks for visdom, which only its live plots use and whose source no longer builds everywhere; an empty
-    module takes its place where it is missing.
+    Importing it asks for visdom, which only its live plots use and whose source no longer builds everywhere; an
+    empty module takes its place where it is missing.
     """
     if not installed("visdom"):
         sys.modules["visdom"] = types.ModuleType("visdom")

@@ -2,9 +2,9 @@
 
     python -m benchmarks.start_up saliency_map.py --num 5
 
-Each script runs in fresh processes, as a person starts it. One runs untouched, for the total. Another runs under the
-profiler, whose cumulative times are shared out to the stages; the profiler slows Python code, not the network, so the
-shares are taken from it and the total from the other.
+Each script runs in fresh processes, as a person starts it. Some run untouched, for the total. Another runs under
+the profiler, whose cumulative times are shared out to the stages; the profiler slows Python code, not the network,
+so the shares are taken from it and the total from the others.
 """
 
 import cProfile

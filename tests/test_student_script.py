@@ -12,11 +12,12 @@ STUDENT = """
 import torch
 from torch.autograd import Variable
 import torchvision
+import matplotlib
 import matplotlib.pyplot as plt
 from PIL import Image
 from captum.attr import IntegratedGradients, Saliency
 
-from visualizers import SaliencyMap
+from visualizers import GradCam, SaliencyMap
 from data_utils import *
 from image_utils import *
 from captum_utils import *
@@ -40,6 +41,17 @@ visualize_attr_maps('visualization/saliency_captum.png', X, y, class_names, [map
 int_grads = IntegratedGradients(model)
 attr = compute_attributions(int_grads, X_tensor, target=y_tensor, n_steps=3)
 visualize_attr_maps('visualization/int_grads_captum.png', X, y, class_names, [attr, maps], ['IG', 'Saliency'])
+gc = GradCam()
+gc_model = torchvision.models.squeezenet1_1(pretrained=True)
+for param in gc_model.parameters():
+    param.requires_grad = True
+gbp_result = gc.guided_backprop(X_tensor, y_tensor, gc_model)
+gradcam_result = gc.grad_cam(X_tensor, y_tensor, gc_model)
+for i in range(gbp_result.shape[0]):
+    img = X[i] + (matplotlib.cm.jet(gradcam_result[i])[:,:,:3]*255)
+    plt.imshow(img / np.max(img))
+    plt.imshow(rescale(np.expand_dims(gradcam_result[i], axis=2) * gbp_result[i]))
+plt.savefig('visualization/gradcam.png')
 assert isinstance(rescale(maps), torch.Tensor) and deprocess(X_tensor[:1]).size == (224, 224)
 """
 
@@ -61,4 +73,4 @@ def test_student_script(tmp_path, squeezenet):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     written = sorted(file.name for file in (tmp_path / "visualization").iterdir())
-    assert written == ["int_grads_captum.png", "saliency_captum.png", "saliency_map.png"]
+    assert written == ["gradcam.png", "int_grads_captum.png", "saliency_captum.png", "saliency_map.png"]

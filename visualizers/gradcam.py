@@ -2,7 +2,7 @@
 
 Springenberg, Dosovitskiy, Brox, Riedmiller: "Striving for Simplicity: The All Convolutional Net", ICLR workshop
 2015, section 3.4: going back through a ReLU f = max(x, 0), the signal R passes where the input was positive, as in
-the plain gradient, and only where the signal itself is positive: R' = (x > 0) (R > 0) R.
+the plain gradient, and only where the signal itself is positive: R' = (x > 0) (R > 0) R = (x > 0) max(R, 0).
 
 Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: "Grad-CAM: Visual Explanations from Deep Networks via
 Gradient-based Localization", ICCV 2017, section 3: the maps A^k of a late layer, weighted by how much the score S
@@ -33,6 +33,7 @@ from image_utils.errors import InputError
 from image_utils.pixels import rescale
 from visualizers.layers import cut_at, default_layer, find_layer
 from visualizers.no_trace import as_leaf, untouched
+from visualizers.precision import arithmetic
 from visualizers.relus import relus_replaced
 from visualizers.scores import check_images, target_scores
 
@@ -48,19 +49,21 @@ class CustomReLU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x):
-        """Compute max(x, 0) of a Tensor of any shape."""
-        # >>> Solution: keep what the backward pass needs and return max(x, 0)
-        ctx.save_for_backward(x)
-        return x.clamp(min=0)
-        # <<< Solution
+    def forward(ctx, x, inplace=False):
+        """Compute max(x, 0) of a Tensor of any shape, in its own memory if `inplace`."""
+        output = x.clamp_(min=0) if inplace else x.clamp(min=0)
+        if inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(output)  # positive where x was
+        return output
 
     @staticmethod
     def backward(ctx, dout):
         """Let the signal dout, shaped like x, pass where both x and dout are positive."""
         # >>> Solution: return the guided signal
-        (x,) = ctx.saved_tensors
-        return dout * (x > 0) * (dout > 0)
+        (output,) = ctx.saved_tensors
+        # threshold_backward is a ReLU's own backward pass in one kernel: its signal where the output is positive.
+        return torch.ops.aten.threshold_backward(dout.clamp(min=0), output, 0), None  # none for `inplace`
         # <<< Solution
 
 
@@ -83,10 +86,49 @@ def class_activation_map(A, dA):
     # <<< Solution
 
 
+def localise(A, dA, size, *, upsampling="bicubic", normalize="batch"):
+    """Turn a layer's maps and their gradient into Grad-CAM's result, an array as large as the images.
+
+    Args:
+        A: Tensor (N, K, h, w), a layer's maps.
+        dA: Tensor (N, K, h, w), d score / d A.
+        size: (H, W) of the images.
+        upsampling: as in `GradCam.grad_cam`.
+        normalize: as in `GradCam.grad_cam`.
+
+    Returns:
+        float32 ndarray (N, H, W), or (N, h, w) without upsampling.
+
+    Source:
+        Selvaraju et al. 2017, section 3.
+    """
+    # >>> Solution: the class activation map; resize it and stretch it
+    cams = class_activation_map(A, dA).float().cpu().numpy()
+    if upsampling is not None:
+        cams = _resize(cams, size, UPSAMPLING[upsampling])
+    if normalize == "batch":
+        return _stretch(cams)
+    return cams if normalize is None else np.stack([_stretch(cam) for cam in cams])
+    # <<< Solution
+
+
+def guided_product(details, cams):
+    """Multiply guided backpropagation (N, H, W, 3) with Grad-CAM (N, H, W), as guided Grad-CAM does.
+
+    Source:
+        Selvaraju et al. 2017, section 3.2.
+    """
+    # >>> Solution: the product, pixel by pixel
+    return details * cams[..., None]
+    # <<< Solution
+
+
 class GradCam:
     """Guided backpropagation, Grad-CAM and guided Grad-CAM of a classification network; the course's class."""
 
-    def guided_backprop(self, X_tensor, y_tensor, gc_model, *, target=None, functional="refuse"):
+    def guided_backprop(
+        self, X_tensor, y_tensor, gc_model, *, target=None, functional="refuse", precision="float32"
+    ):
         """Compute the gradient of the class score by the pixels, every ReLU passing positive signals only.
 
         ReLU and ReLU6 follow the rule; other activations keep their own derivative.
@@ -99,6 +141,7 @@ class GradCam:
                 number an image, Tensor (N,).
             functional: "refuse" a network that calls ReLUs as functions, or "guide" these too; the course's method
                 and Captum replace modules only, and are plain gradients there.
+            precision: "float32", or "fast" or "bf16"; see `visualizers.precision`.
 
         Returns:
             float32 ndarray (N, H, W, 3), score units per unit of normalised pixel.
@@ -111,8 +154,12 @@ class GradCam:
         """
         check_images(X_tensor)
         # >>> Solution: with CustomReLU in the place of every ReLU, the gradient of the scores' sum by the pixels
-        with untouched(gc_model), relus_replaced(gc_model, CustomReLU.apply, functional=functional) as run:
-            x = as_leaf(X_tensor)
+        with (
+            untouched(gc_model),
+            arithmetic(precision, X_tensor) as images,
+            relus_replaced(gc_model, CustomReLU.apply, functional=functional) as run,
+        ):
+            x = as_leaf(images)
             scores = target_scores(run(x.clone()), y_tensor, target)  # the clone: a network may begin in place
             (gradient,) = torch.autograd.grad(scores.sum(), x)
         return gradient.permute(0, 2, 3, 1).float().cpu().numpy()
@@ -128,6 +175,7 @@ class GradCam:
         target=None,
         upsampling="bicubic",
         normalize="batch",
+        precision="float32",
     ):
         """Compute where in the image the class is seen.
 
@@ -144,6 +192,7 @@ class GradCam:
                 size, or None to keep the layer's.
             normalize: what is stretched to [0, 1], the whole "batch" or each "image"; None keeps score units. What
                 is flat becomes zeros.
+            precision: "float32", or "fast" or "bf16"; see `visualizers.precision`.
 
         Returns:
             float32 ndarray (N, H, W), or (N, h, w) without upsampling.
@@ -158,19 +207,25 @@ class GradCam:
         _check_choice("upsampling", upsampling, (*UPSAMPLING, None))
         _check_choice("normalize", normalize, ("batch", "image", None))
         module = find_layer(gc_model, default_layer(gc_model, X_tensor) if layer is None else layer)
-        # >>> Solution: the maps of the layer, their gradient, the class activation map; resize it and stretch it
-        with untouched(gc_model), cut_at(module) as maps:
-            scores = target_scores(gc_model(X_tensor.detach().clone()), y_tensor, target)
+        # >>> Solution: the maps of the layer and their gradient; from these, `localise`
+        with untouched(gc_model), arithmetic(precision, X_tensor) as images, cut_at(module) as maps:
+            scores = target_scores(gc_model(images.detach().clone()), y_tensor, target)
             gradient = _gradient(scores, maps)
-        cams = class_activation_map(maps[0].detach(), gradient).float().cpu().numpy()
-        if upsampling is not None:
-            cams = _resize(cams, X_tensor.shape[2:], UPSAMPLING[upsampling])
-        if normalize == "batch":
-            return _stretch(cams)
-        return cams if normalize is None else np.stack([_stretch(cam) for cam in cams])
+        A, dA = (tensor.detach().to(X_tensor.dtype) for tensor in (maps[0], gradient))
+        return localise(A, dA, X_tensor.shape[2:], upsampling=upsampling, normalize=normalize)
         # <<< Solution
 
-    def guided_grad_cam(self, X_tensor, y_tensor, gc_model, *, target=None, functional="refuse", **for_grad_cam):
+    def guided_grad_cam(
+        self,
+        X_tensor,
+        y_tensor,
+        gc_model,
+        *,
+        target=None,
+        functional="refuse",
+        precision="float32",
+        **for_grad_cam,
+    ):
         """Multiply guided backpropagation, pixel by pixel, with Grad-CAM.
 
         Args:
@@ -179,6 +234,7 @@ class GradCam:
             gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
             target: as in `guided_backprop`, for both.
             functional: as in `guided_backprop`.
+            precision: as in `guided_backprop`, for both.
             **for_grad_cam: layer, upsampling and normalize of `grad_cam`.
 
         Returns:
@@ -193,9 +249,11 @@ class GradCam:
         if for_grad_cam.get("upsampling", "bicubic") is None:
             raise InputError("guided Grad-CAM needs maps of the images' size; upsampling must not be None")
         # >>> Solution: the product of the two methods above
-        cams = self.grad_cam(X_tensor, y_tensor, gc_model, target=target, **for_grad_cam)
-        details = self.guided_backprop(X_tensor, y_tensor, gc_model, target=target, functional=functional)
-        return details * cams[..., None]
+        cams = self.grad_cam(X_tensor, y_tensor, gc_model, target=target, precision=precision, **for_grad_cam)
+        details = self.guided_backprop(
+            X_tensor, y_tensor, gc_model, target=target, functional=functional, precision=precision
+        )
+        return guided_product(details, cams)
         # <<< Solution
 
 

@@ -119,14 +119,15 @@ def map_sizes(model, X):
 
 
 @contextlib.contextmanager
-def cut_at(layer):
+def cut_at(layer, *, below=False):
     """Cut the graph at a layer: inside the block its output is a fresh leaf, and nothing below is differentiated.
 
     Args:
         layer: nn.Module that returns a Tensor (N, C, h, w).
+        below: keep the graph whole after all, for a caller who differentiates by what lies below as well.
 
     Yields:
-        List that holds the leaf, Tensor (N, C, h, w), after the forward pass; empty if the layer did not run.
+        List that holds the layer's maps, Tensor (N, C, h, w), after the forward pass; empty if it did not run.
 
     Raises:
         InputError: from the forward pass, if the layer returns no maps or runs twice.
@@ -139,7 +140,7 @@ def cut_at(layer):
             raise InputError(f"the layer must return maps (N, C, h, w), not {what}")
         if leaves:
             raise InputError("the layer runs more than once in a forward pass; choose one that runs once")
-        leaves.append(as_leaf(output))
+        leaves.append(output if below else as_leaf(output))
         return leaves[0].clone()  # an in-place ReLU may follow, and must not overwrite the leaf
 
     handle = layer.register_forward_hook(cut)

@@ -37,7 +37,8 @@ def relus_replaced(model, rule, *, functional="refuse"):
 
     Args:
         model: nn.Module; inside the block its ReLU modules have another `forward`.
-        rule: function Tensor -> Tensor that computes a ReLU, such as `CustomReLU.apply`.
+        rule: function (Tensor, inplace) -> Tensor that computes a ReLU, in the Tensor's own memory if `inplace` is
+            True, such as `CustomReLU.apply`.
         functional: "refuse" a network that calls ReLUs as functions (F.relu, torch.relu, x.relu_(), F.relu6), or
             "guide" these too. Other tools replace modules only.
 
@@ -63,13 +64,14 @@ def relus_replaced(model, rule, *, functional="refuse"):
 
 
 def _run(model, watch, functional, x):
-    with watch:
-        outputs = model(x)
+    # What runs for one image runs for all of a batch, and watching costs about as much as computing.
+    with watch, torch.set_grad_enabled(len(x) == 1):
+        outputs = model(x[:1].clone())
     if watch.missed:
         raise InputError(_explain(watch.missed, functional))
     if not watch.replaced:
         raise InputError("the network runs no ReLU, so guided backpropagation would be its plain gradient")
-    return outputs
+    return outputs if len(x) == 1 else model(x)
 
 
 def _explain(missed, functional):
@@ -127,8 +129,10 @@ class _Watch(TorchDispatchMode):
         """Compute a ReLU by the rule; `inplace` overwrites the input, as whoever else holds it expects."""
         self.in_rule = True
         try:
-            # The rule may keep its input for the backward pass, so it must not see it overwritten.
-            output = self.rule(input.clone() if inplace else input)
+            if inplace and ceiling is None and not input._is_view():
+                self.replaced += 1
+                return self.rule(input, True)
+            output = self.rule(input, False)
             if ceiling is not None:
                 output = output.clamp(max=ceiling)
             self.replaced += 1

@@ -24,13 +24,31 @@ from image_utils.figures import image_grid
 from image_utils.pixels import for_each_size
 from image_utils.writing import save_figure
 from visualizers.no_trace import as_leaf, untouched
+from visualizers.precision import arithmetic
 from visualizers.scores import check_images, class_scores
+
+
+def largest_magnitude(gradient):
+    """Reduce a gradient by the pixels to a map: the largest magnitude among a pixel's channels.
+
+    Args:
+        gradient: Tensor (N, C, H, W), d score / d pixel.
+
+    Returns:
+        Tensor (N, H, W), at least 0.
+
+    Source:
+        Simonyan et al. 2014, section 3.1.
+    """
+    # >>> Solution: the magnitude, then the largest channel
+    return gradient.abs().amax(dim=1)
+    # <<< Solution
 
 
 class SaliencyMap:
     """Saliency maps of a classification network; the course's class."""
 
-    def compute_saliency_maps(self, X, y, model):
+    def compute_saliency_maps(self, X, y, model, *, precision="float32"):
         """Compute |d score_y / d pixel|, maximum over channels.
 
         One backward pass serves the batch: image n influences score n only, so the gradient of the sum holds
@@ -40,6 +58,7 @@ class SaliencyMap:
             X: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
             y: int64 Tensor (N,), the classes to explain.
             model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            precision: "float32", or "fast" or "bf16"; see `visualizers.precision`.
 
         Returns:
             Tensor (N, H, W), X's dtype and device, at least 0, in score units per unit of normalised pixel.
@@ -52,11 +71,11 @@ class SaliencyMap:
         """
         check_images(X)
         # >>> Solution: gradient of the summed class scores in one backward pass; its magnitude, largest channel
-        with untouched(model):
-            x = as_leaf(X)
+        with untouched(model), arithmetic(precision, X) as images:
+            x = as_leaf(images)
             scores = class_scores(model(x), y)
             (gradient,) = torch.autograd.grad(scores.sum(), x)
-        return gradient.abs().amax(dim=1)
+        return largest_magnitude(gradient)
         # <<< Solution
 
     def show_saliency_maps(self, X, y, class_names, model, *, out="visualization"):

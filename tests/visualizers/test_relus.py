@@ -255,9 +255,10 @@ def test_compiled_networks(images, answer, inplace):
 def test_the_rule_may_use_a_relu_itself(images, answer):
     class WithReLU(CustomReLU):
         @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return F.relu(x)
+        def forward(ctx, x, inplace):
+            output = F.relu(x)
+            ctx.save_for_backward(output)
+            return output
 
     X, y = images
     for relu in (nn.ReLU(), F.relu):

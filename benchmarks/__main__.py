@@ -1,0 +1,62 @@
+"""python -m benchmarks: every row, ours beside its peers. See benchmarks/README.md for what was found.
+
+python -m benchmarks                      all groups
+python -m benchmarks attribution style    some
+python -m benchmarks --json rows.json     also as a file
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from benchmarks.measure import machine
+from image_utils.devices import choose_device
+from image_utils.writing import save_json
+
+GROUPS = {
+    "attribution": "benchmarks.attribution",
+    "fooling": "benchmarks.fooling_rows",
+    "class_visualization": "benchmarks.class_visualization_rows",
+    "style": "benchmarks.style",
+    "scaling": "benchmarks.scaling",
+}
+
+
+def main():
+    """Parse the arguments, measure, print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}, start_up (all)")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="counted rounds (%(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON, too")
+    args = parser.parse_args()
+    names = args.groups or [*GROUPS, "start_up"]
+    unknown = set(names) - set(GROUPS) - {"start_up"}
+    if unknown:
+        parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)} and start_up")
+    device = choose_device(args.device)
+    facts = machine(device)
+    say(", ".join(f"{key} {value}" for key, value in facts.items()) + "\n")
+    records = []
+    for name in tqdm(names, unit="group", disable=None):
+        if name == "start_up":
+            say(importlib.import_module("benchmarks.start_up").table())
+            continue
+        for row in importlib.import_module(GROUPS[name]).measure_rows(rounds=args.rounds, device=device):
+            say(row.table())
+            records.append(row.record())
+    if args.json:
+        save_json({"machine": facts, "rows": records}, args.json)
+
+
+def say(text):
+    """Print at once, around the progress bar."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

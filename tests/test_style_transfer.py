@@ -1,0 +1,174 @@
+"""The script: what it prints and writes, its card, its errors, Ctrl-C."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import style_transfer as script
+from data.networks import build_network
+from image_utils.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECK_LINES = [
+    "Content Loss Maximum error is 0.000",
+    "Gram Matrix Maximum error is 0.000",
+    "Style Loss Error is 0.000",
+    "TV Loss Error is 0.000",
+]
+
+
+def run_script(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["style_transfer.py", *map(str, words)])
+    script.main()
+
+
+@pytest.fixture
+def pair(tmp_path, rng):
+    files = tmp_path / "cat.png", tmp_path / "waves.jpg"
+    for file, size in zip(files, ((60, 84), (70, 55)), strict=True):
+        noise = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        noise.resize(size[::-1], Image.BICUBIC).save(file)
+    return files
+
+
+def own_pair(pair):
+    return "--content", pair[0], "--style", pair[1], "--size", 48, "--style-size", 40
+
+
+def test_the_assignment(monkeypatch, tmp_path, capsys):
+    run_script(monkeypatch, "--steps", 1, "--out", tmp_path)
+    assert capsys.readouterr().out.splitlines() == CHECK_LINES
+    names = ("composition_vii_tubingen", "scream_tubingen", "starry_tubingen")
+    expected = [f"{name}{end}" for name in names for end in (".json", ".png", "_before.png")]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(expected)
+    card = json.loads((tmp_path / "scream_tubingen.json").read_text())
+    assert card["arguments"]["style_weights"] == [200000, 800, 12, 1]
+    assert card["arguments"]["style_size"] == 224
+
+
+def test_the_card_repeats_the_run(monkeypatch, tmp_path, pair):
+    choices = ("--solver", "lbfgs", "--steps", 4, "--sizes", 32, "--preserve-color", "--init-random", "--seed", 5)
+    run_script(monkeypatch, *own_pair(pair), *choices, "--content-weight", 0.1, "--out", tmp_path / "first")
+    card = json.loads((tmp_path / "first/cat_waves.json").read_text())
+    python, file, *words = shlex.split(card["command"])
+    assert (python, file) == ("python", "style_transfer.py")
+    run_script(monkeypatch, *words, "--out", tmp_path / "second")
+    first, second = (tmp_path / folder / "cat_waves.png" for folder in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert card["ended"] == "finished"
+    assert card["evaluations"] == 2 * 4
+    assert card["losses"]["last"].keys() == {"content", "style", "tv"}
+    assert card["total"]["last"] < card["total"]["first"]
+    assert set(card["sha256"]) == set(map(str, pair))
+
+
+def test_mixed_styles_and_an_animation(monkeypatch, tmp_path, pair):
+    words = "--style", pair[0], pair[1], "--mix", 1, 3, "--name", "mixed", "--frames", "--steps", 45, "--sizes", 32
+    run_script(
+        monkeypatch, *own_pair(pair)[:2], *words, "--size", 48, "--style-size", 40, "--out", tmp_path / "out"
+    )
+    with Image.open(tmp_path / "out/mixed_frames.gif") as film:
+        assert 40 <= film.n_frames <= 60
+        assert film.size == (67, 48)
+    assert json.loads((tmp_path / "out/mixed.json").read_text())["arguments"]["style_image_weights"] == [1, 3]
+
+
+def test_a_vgg_has_settings_of_its_own(monkeypatch, tmp_path, pair):
+    vgg = "--network", "vgg16", "--weights", "random"
+    run_script(monkeypatch, *own_pair(pair), *vgg, "--steps", 1, "--out", tmp_path / "out")
+    card = json.loads((tmp_path / "out/cat_waves.json").read_text())
+    assert card["arguments"]["content_layer"] == 20
+    assert card["arguments"]["style_layers"] == [1, 6, 11, 18, 25]
+    assert all(weight > 0 for weight in card["arguments"]["style_weights"])
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_the_vggs_layers_are_the_papers(name):
+    """conv4_2 and convK_1 after their ReLU, counted from the architecture."""
+    block, number, index = 1, 0, {}
+    with torch.device("meta"):
+        layers = build_network(name).features
+    for i, layer in enumerate(layers):
+        if isinstance(layer, torch.nn.ReLU):
+            number += 1
+            index[block, number] = i
+        elif isinstance(layer, torch.nn.MaxPool2d):
+            block, number = block + 1, 0
+    assert script.VGG_LAYERS[name] == (index[4, 2], tuple(index[k, 1] for k in range(1, 6)))
+
+
+def test_the_vggs_weights_undo_the_scale_of_its_layers():
+    base = script.COURSE_SETTINGS["starry_tubingen"]
+    plain = script.vgg_settings("vgg19", base, lambda layer: 1.0)
+    scaled = script.vgg_settings("vgg19", base, lambda layer: 10.0)
+    assert plain["content_weight"] == pytest.approx(100 * scaled["content_weight"])
+    assert plain["style_weights"] == pytest.approx([1e4 * weight for weight in scaled["style_weights"]])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--content", "missing.png"], "missing.png"),
+        (["--style", "missing.png"], "missing.png"),
+        (["--steps", "0"], "steps"),
+        (["--network", "resnet18", "--weights", "random"], "resnet18"),
+        (["--network", "squeezenet1_0", "--weights", "random"], "--content-layer"),
+        (["--name", "x"], "--name"),
+        (["--mix", "1", "2"], "2"),
+        (["--checks", "missing.npz"], "missing.npz"),
+        (["--device", "tpu"], "tpu"),
+        (["--settings", "starry_tubingen", "--size", "3"], "3 x 3"),
+        (["--settings", "starry_tubingen", "--sizes", "400"], "sizes"),
+    ],
+)
+def test_unusable_arguments_are_named_and_nothing_is_written(monkeypatch, tmp_path, words, message):
+    with pytest.raises(InputError, match=message):
+        run_script(monkeypatch, *words, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_divergence_keeps_the_image_and_says_why(monkeypatch, tmp_path, pair):
+    with pytest.raises(InputError, match="tv loss is nan"):
+        run_script(monkeypatch, *own_pair(pair), "--tv-weight", "nan", "--out", tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["cat_waves_before.png"]
+
+
+def test_the_courses_checks_need_the_courses_images(monkeypatch, tmp_path):
+    checks = ROOT / "data/style-transfer-checks.npz"
+    monkeypatch.setattr(script, "COURSE_FOLDER", tmp_path)
+    with pytest.raises(InputError, match="need the course"):
+        run_script(monkeypatch, "--checks", checks, "--out", tmp_path / "out")
+
+
+def test_ctrl_c_leaves_image_and_card_and_ends_with_130(tmp_path, pair):
+    command = [sys.executable, "style_transfer.py", *map(str, own_pair(pair)), "--steps", "100000", "--frames"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [*command, "--out", str(out)], cwd=ROOT, env=environment, text=True, stdout=-1, stderr=-1
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (out / "cat_waves_before.png").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.splitlines() == CHECK_LINES
+    assert errors.splitlines()[-1].endswith("interrupted")
+    assert "Traceback" not in errors
+    card = json.loads((out / "cat_waves.json").read_text())
+    assert card["ended"] == "interrupted"
+    assert card["evaluations"] > 1
+    with Image.open(out / "cat_waves.png") as img:
+        assert img.size == (67, 48)

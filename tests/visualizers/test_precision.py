@@ -1,0 +1,62 @@
+"""The faster ways to compute: the same maps within what they promise, and nothing left behind."""
+
+import numpy as np
+import pytest
+import torch
+
+from image_utils.errors import InputError
+from tests.no_trace import no_trace
+from visualizers import GradCam, SaliencyMap
+
+TECHNIQUES = {
+    "saliency": SaliencyMap().compute_saliency_maps,
+    "guided_backprop": GradCam().guided_backprop,
+    "grad_cam": GradCam().grad_cam,
+    "guided_grad_cam": GradCam().guided_grad_cam,
+}
+# Grad-CAM averages over many units; a pixel's gradient carries every rounding of its path.
+CORRELATION = {"saliency": 0.9, "guided_backprop": 0.97, "grad_cam": 0.999, "guided_grad_cam": 0.97}
+
+
+@pytest.fixture(params=TECHNIQUES)
+def maps(request, squeezenet, photographs):
+    X, y = photographs[0][:3], photographs[1][:3]
+
+    def compute(precision):
+        with no_trace(squeezenet, X, y):
+            return np.asarray(TECHNIQUES[request.param](X, y, squeezenet, precision=precision)).astype(np.float64)
+
+    return request.param, compute
+
+
+def test_fast_equals_plain(maps):
+    _, compute = maps
+    plain, fast = compute("float32"), compute("fast")
+    for a, b in zip(plain, fast, strict=True):
+        error = np.abs(a - b) / np.abs(a).max()
+        # A unit whose input rounds to the other side of zero, or a tie in a max-pool, moves the pixels below it.
+        assert np.median(error) < 1e-6
+        assert np.linalg.norm(a - b) < 0.05 * np.linalg.norm(a)
+
+
+def test_bf16_shows_the_same_map(maps):
+    name, compute = maps
+    for a, b in zip(compute("float32"), compute("bf16"), strict=True):
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > CORRELATION[name]
+
+
+def test_in_float64_the_memory_order_does_not_matter(squeezenet, photographs):
+    X, y = photographs[0][:2].double(), photographs[1][:2]
+    model = squeezenet.double()
+    try:
+        plain, fast = (TECHNIQUES["saliency"](X, y, model, precision=p) for p in ("float32", "fast"))
+    finally:
+        squeezenet.float()
+    assert (plain - fast).abs().max() < 1e-10 * plain.max()
+
+
+def test_unknown_precision(squeezenet, photographs):
+    for technique in TECHNIQUES.values():
+        with no_trace(squeezenet, *photographs), pytest.raises(InputError, match="bf16"):
+            technique(*photographs, squeezenet, precision="fp16")
+    assert not torch.is_autocast_enabled("cpu")
