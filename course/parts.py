@@ -29,12 +29,16 @@ PARTS = (
     Part("style", "Style loss", (("style_modules/style_loss.py", "StyleLoss.forward"),)),
     Part("tv", "Total-variation loss", (("style_modules/tv_loss.py", "TotalVariationLoss.forward"),)),
     Part("update", "Update rule", (("style_modules/optimise.py", "course_update"),)),
-    Part("saliency", "Saliency maps", (("visualizers/saliency_map.py", "SaliencyMap.compute_saliency_maps"),)),
+    Part(
+        "saliency",
+        "Saliency maps",
+        _in("visualizers/saliency_map.py", "SaliencyMap.compute_saliency_maps", "largest_magnitude"),
+    ),
     Part("saliency_captum", "Captum's saliency", (("saliency_map.py", "captum_saliency"),)),
     Part(
         "guided",
         "Guided backprop",
-        _in(GRADCAM, "CustomReLU.forward", "CustomReLU.backward", "GradCam.guided_backprop"),
+        _in(GRADCAM, "CustomReLU.backward", "GradCam.guided_backprop"),
     ),
     Part(
         "gradcam",
@@ -44,6 +48,8 @@ PARTS = (
             "GradCam.grad_cam",
             "GradCam.guided_grad_cam",
             "class_activation_map",
+            "localise",
+            "guided_product",
             "_gradient",
             "_resize",
             "_stretch",
@@ -61,8 +67,6 @@ PARTS = (
             "captum_layer_activation",
         ),
     ),
-    Part("fooling", "Fooling image", ()),
-    Part("classvis", "Class visualization", ()),
 )
 STYLE_TRANSFER = ("content", "gram", "style", "tv", "update")  # what is graded by default
 EVERY = tuple(part.name for part in PARTS)

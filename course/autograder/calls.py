@@ -70,7 +70,7 @@ def find(package, module, name):
     path = f"{package}.{module}" if package else module
     try:
         return getattr(importlib.import_module(path), name)
-    except Exception as problem:  # noqa: BLE001  (a broken neighbour may raise anything; what is asked for may not)
+    except Exception as problem:  # noqa: BLE001  (a broken neighbour may raise anything)
         _without_package_init()
         try:
             return getattr(importlib.import_module(path), name)
@@ -250,9 +250,9 @@ def update_rule(inputs):
 def notebook(inputs):
     """One of the four numbers of the course's notebook, on the real network."""
     import torch
-    from data.style_images import style_image
 
     from data import load_network
+    from data.style_images import style_image
 
     cnn, dtype = load_network().features, torch.FloatTensor
     features_from_img = find("", "style_utils", "features_from_img")

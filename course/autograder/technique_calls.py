@@ -122,6 +122,7 @@ def captum_script(inputs, find):
     results, written, depth = [], [], [0]
 
     def recording(name, attribute):
+        @functools.wraps(attribute)
         def recorded(self, *args, **kwargs):
             depth[0] += 1
             try:

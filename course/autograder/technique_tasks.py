@@ -45,18 +45,17 @@ class Judge:
         """The network, loaded when first needed."""
         return refs.network(self.skeleton)
 
-    def images(self, rng, shape=(SIDE, SIDE), n=2):
-        """Photographs, and for each a class that is among its better ones but not the best."""
-        X = normalised(photographs(rng, shape, n))
+    def pixels(self, rng, shape=(SIDE, SIDE), n=2):
+        """Photographs, uint8, and for each a class that is among its better ones but not the best."""
+        X = photographs(rng, shape, n)
         with torch.no_grad():
-            ranked = self.model(torch.from_numpy(X)).argsort(1, descending=True)
-        y = np.array([int(row[rng.integers(1, 6)]) for row in ranked], dtype=np.int64)
-        return {"X": X, "y": y}
+            ranked = self.model(torch.from_numpy(normalised(X))).argsort(1, descending=True)
+        return {"X": X, "y": np.array([int(row[rng.integers(1, 6)]) for row in ranked], dtype=np.int64)}
 
-    def pixels(self, rng):
-        """Photographs as pixels, for the scripts."""
-        X = photographs(rng, (SIDE, SIDE), 2)
-        return {"X": X, "y": self.images(rng)["y"]}
+    def images(self, rng, shape=(SIDE, SIDE), n=2):
+        """The same, as the network takes them."""
+        given = self.pixels(rng, shape, n)
+        return given | {"X": normalised(given["X"])}
 
     def tensors(self, inputs):
         """Images, normalised, and labels of a task's inputs."""

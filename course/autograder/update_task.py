@@ -141,7 +141,7 @@ def judge_steps(first, last):
 
 
 def _trace(answers):
-    """Return the images x_0 ... x_200, or as many as there are, as a list of (3, H, W); and why there are no more."""
+    """Return the images x_0 ... x_200, or those there are, as list of (3, H, W); and why there are no more."""
     images, result = answers.get("images"), answers.get("result")
     shape = (3, SIZE, SIZE)
     if not isinstance(images, np.ndarray) or images.ndim != 5 or images.shape[1:] != (1, *shape):

@@ -1,6 +1,7 @@
 """The collector: what it finds, with file and line; the zip; the command."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -84,7 +85,10 @@ def test_the_solution_has_no_loop(handout):
     assert not loop_findings((handout / "style_modules" / "tv_loss.py").read_text())
 
 
-SKELETON = "import numpy as np\nfrom torch import nn\n\n\nclass A(nn.Module):\n    def f(self, x, y=1, *, z=2):\n        print('asked')\n\n\ndef g():\n    pass\n"
+SKELETON = (
+    "import numpy as np\nfrom torch import nn\n\n\nclass A(nn.Module):\n"
+    "    def f(self, x, y=1, *, z=2):\n        print('asked')\n\n\ndef g():\n    pass\n"
+)
 
 
 def found(source):
@@ -185,10 +189,11 @@ def test_the_zip_has_the_same_bytes_whenever_and_wherever(copy, tmp_path):
 
 def collect(folder, *arguments):
     command = [sys.executable, "collect_submission.py", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_the_command_zips_a_finished_handout_and_nothing_else(copy):
+def test_with_the_solution_put_back_every_check_passes_and_it_is_zipped(copy):
     put_back(copy)
     done = collect(copy)
     assert done.returncode == 0 and done.stdout == "", done.stderr
@@ -197,22 +202,23 @@ def test_the_command_zips_a_finished_handout_and_nothing_else(copy):
         assert archive.namelist() == source_files(copy)
 
 
-def test_the_command_names_what_is_wrong_and_obeys_force(copy):
+def test_the_command_names_what_is_wrong_and_force_zips_it(copy):
     put_back(copy)
     loss = copy / "style_modules" / "tv_loss.py"
-    loss.write_text(
-        loss.read_text().replace(
-            "        return tv", "        for _ in range(2):\n            pass\n        return 2 * tv"
-        )
-    )
+    looped = "        for _ in range(2):\n            pass\n        return 2 * tv"
+    loss.write_text(loss.read_text().replace("        return tv", looped))
     line = loss.read_text().splitlines().index("        for _ in range(2):") + 1
+    done = collect(copy, "--force", "--out", "forced.zip")
+    assert done.returncode == 1 and (copy / "forced.zip").exists()
+    assert f"style_modules/tv_loss.py:{line}: a for loop" in done.stderr, done.stderr
+    assert "test_total_variation_by_hand fails" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_force_nothing_is_zipped(copy):
+    (copy / "gradcam.py").unlink()
     done = collect(copy)
     assert done.returncode == 1 and not (copy / "assignment_3_submission.zip").exists()
-    assert f"style_modules/tv_loss.py:{line}: a for loop" in done.stderr, done.stderr
-    assert "test_total_variation_by_hand fails" in done.stderr and "--force" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert collect(copy, "--force", "--out", "forced.zip").returncode == 1
-    assert (copy / "forced.zip").exists()
+    assert "gradcam.py: is missing" in done.stderr and "--force" in done.stderr
 
 
 def test_unusable_arguments_end_with_2(copy):

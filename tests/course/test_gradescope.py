@@ -123,7 +123,8 @@ def test_setup_asks_for_pinned_packages_only(autograder, tmp_path):
     folder.mkdir(parents=True)
     for name in ("pip", "python"):
         (folder / name).write_text(
-            f'#!/usr/bin/env bash\necho "{name} $*" >> {tmp_path}/asked\ncat "${{@: -1}}" >> {tmp_path}/asked 2>/dev/null\ntrue\n'
+            f'#!/usr/bin/env bash\necho "{name} $*" >> {tmp_path}/asked\n'
+            f'cat "${{@: -1}}" >> {tmp_path}/asked 2>/dev/null\ntrue\n'
         )
         (folder / name).chmod(0o755)
     environment = os.environ | {"PATH": f"{stub.parent}:/usr/bin:/bin"}

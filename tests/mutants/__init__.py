@@ -1,6 +1,6 @@
 """Wrong submissions that the marking must see through, each with the points it deserves.
 
-A mutant is the solution with other bodies in some of the student's parts, and perhaps lines put in front of a file.
+A mutant is the solution with other bodies in some of the student's parts, perhaps with lines in front of a file.
 """
 
 import textwrap

@@ -30,7 +30,8 @@ HOSTILE = [
     hostile("sleeps", "import time\ntime.sleep(10**6)", "took more than"),
     hostile(
         "ignores_signals",
-        "import signal\nfor s in (signal.SIGTERM, signal.SIGXCPU, signal.SIGINT):\n    signal.signal(s, signal.SIG_IGN)\n"
+        "import signal\nfor s in (signal.SIGTERM, signal.SIGXCPU, signal.SIGINT):\n"
+        "    signal.signal(s, signal.SIG_IGN)\n"
         "while True:\n    pass",
         "took more than",
     ),
@@ -60,7 +61,8 @@ HOSTILE = [
     hostile(
         "forged_results",
         "import os\nfor folder in ('.', '..', '../..', '/autograder/results', 'results'):\n    try:\n"
-        f"        open(folder + '/results.json', 'w').write({FORGED!r})\n    except OSError:\n        pass\nreturn 0.0",
+        f"        open(folder + '/results.json', 'w').write({FORGED!r})\n"
+        f"    except OSError:\n        pass\nreturn 0.0",
         "value is wrong",
     ),
     hostile("forged_answer", "import os\nos.write(4, b'\\xff' * 64)\nos._exit(0)", "ended early"),
@@ -72,7 +74,8 @@ HOSTILE = [
     ),
     hostile(
         "an_object_that_equals_everything",
-        "class Any(float):\n    def __eq__(self, other):\n        return True\n    __sub__ = lambda self, o: Any(0)\n"
+        "class Any(float):\n    def __eq__(self, other):\n"
+        "        return True\n    __sub__ = lambda self, o: Any(0)\n"
         "    __hash__ = None\nreturn Any(1e9)",
     ),
     hostile(
@@ -96,19 +99,22 @@ HOSTILE = [
     ),
     hostile(
         "kills_the_grader",
-        "import os, signal\nfor pid in (os.getppid(), GRADER_PID):\n    try:\n        os.kill(pid, signal.SIGKILL)\n"
+        "import os, signal\nfor pid in (os.getppid(), GRADER_PID):\n"
+        "    try:\n        os.kill(pid, signal.SIGKILL)\n"
         "    except OSError:\n        pass\nreturn 0.0",
         "value is wrong",
     ),
     hostile(
         "deletes_files",
-        "import os, shutil\nfrom pathlib import Path\nshutil.rmtree(Path(__file__).parents[1], ignore_errors=True)\n"
+        "import os, shutil\nfrom pathlib import Path\n"
+        "shutil.rmtree(Path(__file__).parents[1], ignore_errors=True)\n"
         "shutil.rmtree(VICTIM, ignore_errors=True)\nreturn 0.0",
         "value is wrong",
     ),
     hostile(
         "connects",
-        "import socket\nserver = socket.create_connection(('127.0.0.1', PORT), timeout=2)\nserver.send(b'hello')\nreturn 0.0",
+        "import socket\nserver = socket.create_connection(('127.0.0.1', PORT), timeout=2)\n"
+        "server.send(b'hello')\nreturn 0.0",
         "Error",
     ),
     hostile(

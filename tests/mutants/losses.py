@@ -60,8 +60,8 @@ LOSSES = [
     gram("gram_transposed", FLAT + "return F.transpose(1, 2) @ F / (C * H * W)", 0, 7, "transposed"),
     gram(
         "gram_wrong_reshape",
-        FLAT
-        + "F = features.reshape(N, H * W, C)\nG = F.transpose(1, 2) @ F\nreturn G / (C * H * W) if normalize else G",
+        FLAT + "F = features.reshape(N, H * W, C)\nG = F.transpose(1, 2) @ F\n"
+        "return G / (C * H * W) if normalize else G",
         0,
         7,
         "wrong order",
@@ -122,7 +122,8 @@ LOSSES = [
     ),
     style(
         "style_divided_by_layers",
-        f"return sum(w * (self.gram_matrix(feats[i]) - t).square().sum() for i, t, w in {PAIRS}) / len(style_layers)",
+        f"return sum(w * (self.gram_matrix(feats[i]) - "
+        f"t).square().sum() for i, t, w in {PAIRS}) / len(style_layers)",
         0,
         "divided by the number of layers",
     ),
@@ -157,7 +158,8 @@ LOSSES = [
     ),
     tv(
         "tv_for_loop",
-        "loss = 0\nfor i in range(img.shape[2] - 1):\n    loss = loss + (img[:, :, i + 1] - img[:, :, i]).square().sum()\n"
+        "loss = 0\nfor i in range(img.shape[2] - 1):\n"
+        "    loss = loss + (img[:, :, i + 1] - img[:, :, i]).square().sum()\n"
         "for j in range(img.shape[3] - 1):\n    loss = loss + (img[..., j + 1] - img[..., j]).square().sum()\n"
         "return tv_weight * loss",
         8,
