@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 from command_line import run
+from course import parts
 from course.collect.outline import RECORD, outline, source_files
 from course.markers import cut
 from image_utils.errors import InputError
@@ -49,9 +50,9 @@ INCLUDED = (
 )
 LEFT_OUT = ("data/convert_*.py", "data/make_*.py")  # how the shipped files came about; the latter is a solution
 PYTEST = "pytest"  # what the public checks add to requirements.txt, pinned in requirements-dev.txt
+BEYOND = 'raise NotImplementedError("beyond the assignment; only the full project has it")'
 # Functions beyond the assignment that would tell how a student's part is written.
 EMPTIED = {"style_modules/optimise.py": ("_adam", "_lbfgs")}
-BEYOND = 'raise NotImplementedError("beyond the assignment; only the full project has it")'
 
 
 def handed_out(root=ROOT):
@@ -95,7 +96,8 @@ def make_handout(out, *, root=ROOT):
 
 def cut_file(root, file):
     """Return the student's version of a Python file: parts cut out, functions beyond the assignment emptied."""
-    text = cut((root / file).read_text(encoding="utf-8"), file)
+    given = [function for other, function in parts.GIVEN if other == file]
+    text = cut((root / file).read_text(encoding="utf-8"), file, given=given)
     return empty(text, EMPTIED[file], file) if file in EMPTIED else text
 
 

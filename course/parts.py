@@ -1,6 +1,7 @@
 """The parts of the assignment: which functions a student writes, and which files are the student's to hand in."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ def _in(file, *functions):
 
 
 GRADCAM = "visualizers/gradcam.py"
-PARTS = (
+ALL = (
     Part("content", "Content loss", (("style_modules/content_loss.py", "ContentLoss.forward"),)),
     Part("gram", "Gram matrix", (("style_modules/style_loss.py", "StyleLoss.gram_matrix"),)),
     Part("style", "Style loss", (("style_modules/style_loss.py", "StyleLoss.forward"),)),
@@ -67,6 +68,24 @@ PARTS = (
             "captum_layer_activation",
         ),
     ),
+    Part(
+        "fooling",
+        "Fooling image",
+        _in("visualizers/fooling_image.py", "FoolingImage.make_fooling_image", "_choice_and_gradient"),
+    ),
+    Part("classvis", "Class visualization", _in("visualizers/class_visualization.py", "gradient_step")),
+)
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = tuple(part for part in ALL if (ROOT / part.functions[0][0]).exists())
+# Marked functions that are no part of the assignment: the handout gives them as they are.
+GIVEN = _in(
+    "visualizers/fooling_image.py",
+    "FoolingImage.make_minimal_fooling_image",
+    "nearest_levels",
+    "to_images",
+    "judge",
+    "_of_levels",
+    "_layout",
 )
 STYLE_TRANSFER = ("content", "gram", "style", "tv", "update")  # what is graded by default
 EVERY = tuple(part.name for part in PARTS)

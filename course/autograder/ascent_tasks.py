@@ -59,7 +59,10 @@ class Ascent:
         return Verdict(0.0, "the steps are not 10 g / |g| from X until the network is fooled") if wrong else RIGHT
 
     def visualization_inputs(self, rng):
-        """A class, and keywords under which every step can be followed: no jitter, no blur but at first."""
+        """A class, and keywords under which every step can be followed: no jitter, no blur but at first.
+
+        The class is one that the network sees in noise: where a score is zero it has no gradient.
+        """
         keywords = {
             "l2_reg": float(rng.uniform(0.02, 0.06)),
             "learning_rate": float(rng.uniform(5, 15)),
@@ -68,7 +71,10 @@ class Ascent:
             "max_jitter": 0,
             "show_every": 1000,
         }
-        return {"target": int(rng.integers(0, 1000)), "keywords": keywords}
+        noise = torch.from_numpy(rng.standard_normal((1, 3, 224, 224)).astype(np.float32))
+        with torch.no_grad():
+            ranked = self.judge.model(noise)[0].argsort(descending=True)
+        return {"target": int(ranked[rng.integers(0, 20)]), "keywords": keywords}
 
     def steps(self, penalty_only):
         """Make a judge of the steps: their direction, or (`penalty_only`) the part of the L2 penalty in it."""

@@ -57,6 +57,24 @@ class Judge:
         given = self.pixels(rng, shape, n)
         return given | {"X": normalised(given["X"])}
 
+    def images_with_two_signs(self, rng, shape=(SIDE, SIDE), n=2):
+        """The same, each with a class that parts of the image speak for and others against.
+
+        For a class that the whole image speaks for, Grad-CAM without its ReLU would be right.
+        """
+        given = self.images(rng, shape, n)
+        x = torch.from_numpy(given["X"])
+        for i in range(n):
+            with torch.no_grad():
+                seen = (self.model(x[i : i + 1])[0] > 0).nonzero().flatten().numpy()
+            for label in rng.permutation(seen)[:100]:
+                A, dA = refs.layer_maps(self.model, x[i : i + 1], torch.tensor([int(label)]), refs.LAYER)
+                cam = (dA.mean((2, 3), keepdim=True) * A).sum(1)
+                if cam.max() > 0 and (cam < -0.1 * cam.max()).float().mean() > 0.1:
+                    given["y"][i] = label
+                    break
+        return given
+
     def tensors(self, inputs):
         """Images, normalised, and labels of a task's inputs."""
         X = inputs["X"]
@@ -202,6 +220,9 @@ def tasks(skeleton):
     def wide(rng):
         return judge.images(rng, (SIDE, SIDE + 40), 1)
 
+    def wide_with_two_signs(rng):
+        return judge.images_with_two_signs(rng, (SIDE, SIDE + 40), 1)
+
     def relu_inputs(rng):
         return {key: rng.standard_normal((2, 3, 5, 4)).astype(np.float32) for key in ("x", "upstream")}
 
@@ -215,8 +236,13 @@ def tasks(skeleton):
         Task("saliency", wide, (Check("saliency", "Saliency maps: not square", 2, judge.saliency),), label="wide"),
         Task("custom_relu", relu_inputs, (Check("guided", "CustomReLU", 4, judge.relu),)),
         Task("guided_backprop", judge.images, (Check("guided", "Guided backprop", 6, judge.guided),)),
-        Task("grad_cam", judge.images, (Check("gradcam", "Grad-CAM", 6, judge.cam),)),
-        Task("grad_cam", wide, (Check("gradcam", "Grad-CAM: not square", 2, judge.cam),), label="wide"),
+        Task("grad_cam", judge.images_with_two_signs, (Check("gradcam", "Grad-CAM", 6, judge.cam),)),
+        Task(
+            "grad_cam",
+            wide_with_two_signs,
+            (Check("gradcam", "Grad-CAM: not square", 2, judge.cam),),
+            label="wide",
+        ),
         Task("guided_grad_cam", factors, (Check("gradcam", "Guided Grad-CAM: product", 1, judge.product),)),
         *ascent_tasks.tasks(judge),
         *captum_tasks.tasks(judge),

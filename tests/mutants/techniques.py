@@ -1,5 +1,91 @@
-"""Classic wrong visualizers."""
+"""Classic wrong visualizers. Full points: saliency 8, saliency_captum 3, guided 10, gradcam 9."""
+
+from tests.mutants import Mutant
 
 SALIENCY = ("visualizers/saliency_map.py", "SaliencyMap.compute_saliency_maps")
+RELU = ("visualizers/gradcam.py", "CustomReLU.backward")
+CAM = ("visualizers/gradcam.py", "class_activation_map")
+RESIZE = ("visualizers/gradcam.py", "_resize")
+PRODUCT = ("visualizers/gradcam.py", "guided_product")
+CAPTUM = ("saliency_map.py", "captum_saliency")
 
-TECHNIQUES = []
+GRADIENT = """
+x = X.detach().clone().requires_grad_(True)
+scores = model(x)
+(gradient,) = torch.autograd.grad({score}, x)
+return {result}
+"""
+OF_Y = "scores.gather(1, y.view(-1, 1)).sum()"
+MAXIMUM = "gradient.abs().amax(dim=1)"
+
+
+def saliency(name, says, score=OF_Y, result=MAXIMUM, points=0):
+    body = GRADIENT.format(score=score, result=result)
+    return Mutant(f"saliency_{name}", {SALIENCY: body}, {"saliency": points, "tv": 10}, says)
+
+
+def relu(name, says, mask, guided):
+    body = f"(output,) = ctx.saved_tensors\nreturn {mask}, None"
+    return Mutant(f"relu_{name}", {RELU: body}, {"guided": guided}, says)
+
+
+def cam(name, says, body):
+    return Mutant(f"gradcam_{name}", {CAM: body}, {"gradcam": 1, "guided": 10}, says)
+
+
+ALPHA = "alpha = dA.mean(dim=(2, 3), keepdim=True)\n"
+TECHNIQUES = [
+    saliency("of_the_top_class", "network's own best class", score="scores.amax(1).sum()"),
+    saliency("of_all_classes", "sum of all scores", score="scores.sum()"),
+    saliency(
+        "of_the_loss", "the loss was explained", score="scores.log_softmax(1).gather(1, y.view(-1, 1)).sum()"
+    ),
+    saliency("mean_over_channels", "mean over channels", result="gradient.abs().mean(dim=1)"),
+    saliency("sum_over_channels", "sum over channels", result="gradient.abs().sum(dim=1)"),
+    saliency("without_magnitude", "magnitude is missing", result="gradient.amax(dim=1)"),
+    saliency("all_channels", "take their maximum", result="gradient.abs()"),
+    saliency(
+        "mean_of_the_scores",
+        "mean of the scores",
+        score="scores.gather(1, y.view(-1, 1)).mean()",
+        points=2,  # right for one image
+    ),
+    relu("plain", "plain derivative", "dout * (output > 0)", 0),
+    relu("deconvnet", "deconvolution", "dout.clamp(min=0)", 0),
+    relu("passes_everything", "everything passes", "dout", 0),
+    relu("sign", "not 1", "((dout > 0) & (output > 0)).to(dout.dtype)", 0),
+    cam("without_relu", "ReLU is missing", ALPHA + "return (alpha * A).sum(dim=1)"),
+    cam("relu_too_early", "after the sum", ALPHA + "return (alpha * A).clamp(min=0).sum(dim=1)"),
+    cam("magnitude", "a ReLU is", ALPHA + "return (alpha * A).sum(dim=1).abs()"),
+    cam(
+        "mean_over_channels",
+        "not over the channels",
+        "alpha = dA.mean(dim=1, keepdim=True)\nreturn (alpha * A).sum(dim=1).clamp(min=0)",
+    ),
+    cam("not_averaged", "must be averaged", "return (dA * A).sum(dim=1).clamp(min=0)"),
+    cam("unweighted", "not weighted", "return A.sum(dim=1).clamp(min=0)"),
+    Mutant(
+        "gradcam_width_and_height_swapped",
+        {
+            RESIZE: "return np.stack([np.array(Image.fromarray(cam).resize(tuple(size), resample)) for cam in cams])"
+        },
+        {"gradcam": 7},
+        "width first",
+    ),
+    Mutant("gradcam_sum_for_product", {PRODUCT: "return details + cams[..., None]"}, {"gradcam": 8}),
+    Mutant(
+        "captum_of_another_class",
+        {
+            CAPTUM: "theirs = inputs.each(lambda x, y: compute_attributions(Saliency(inputs.model), x, target=y * 0))"
+        },
+        {"saliency_captum": 0, "saliency": 8},
+        "another target",
+    ),
+    Mutant(
+        "captum_without_a_figure",
+        {CAPTUM: "theirs = inputs.each(lambda x, y: compute_attributions(Saliency(inputs.model), x, target=y))"},
+        {"saliency_captum": 1.5, "saliency": 8},
+        "was not written",
+    ),
+    Mutant("captum_not_used", {CAPTUM: "return None"}, {"saliency_captum": 0, "saliency": 8}, "was not used"),
+]
