@@ -8,8 +8,8 @@ from image_utils.errors import InputError
 def find_class(text, class_names) -> int:
     """Find a class index by number or name.
 
-    Names are compared without regard to case, spaces, hyphens and underscores. Where a name lists synonyms
-    ("gorilla, Gorilla gorilla"), each of them counts.
+    Case, spaces, hyphens and underscores matter only where they tell classes apart: "Cardigan" is a dog, "cardigan"
+    a garment. Where a name lists synonyms ("gorilla, Gorilla gorilla"), each of them counts.
 
     Args:
         text: "366", 366 or "gorilla".
@@ -29,18 +29,23 @@ def find_class(text, class_names) -> int:
                 f"there is no class {text}; the numbers go from {min(class_names)} to {max(class_names)}"
             )
         return int(text)
-    wanted = _plain(text)
-    for spell in (_whole, _synonyms):
+    for spell, wanted in ((_as_written, text), (_whole, _plain(text)), (_synonyms, _plain(text))):
         found = [index for index, name in class_names.items() if wanted in spell(name)]
         if len(found) > 1:
             raise InputError(f"'{text}' names several classes, give the number: {_list(found, class_names)}")
         if found:
             return found[0]
-    raise InputError(f"no class is called '{text}'; near it: {_list(_near(wanted, class_names), class_names)}")
+    raise InputError(
+        f"no class is called '{text}'; near it: {_list(_near(_plain(text), class_names), class_names)}"
+    )
 
 
 def _plain(name):
     return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def _as_written(name):
+    return {name}
 
 
 def _whole(name):

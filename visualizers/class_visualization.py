@@ -139,9 +139,9 @@ class ClassVisualization:
         """Create pictures of several classes in one batch.
 
         All classes start from the same noise and share the random numbers of each step, so with a given seed a
-        class's picture does not depend on its company: the same to the bit on CPUs; where convolutions of
-        different batch sizes round differently (GPUs), the first steps agree to rounding and the last ones show
-        the same things.
+        class's picture does not depend on its company: for SqueezeNet on a CPU it is the same to the bit. Where a
+        library rounds batches of different sizes differently (on GPUs, in linear layers), steps agree to rounding,
+        which many of them amplify.
 
         Args:
             targets: N class indices.

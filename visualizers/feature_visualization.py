@@ -39,6 +39,7 @@ COLOUR = (
     (-0.5820, 0.0442, -0.1608),
     (-0.5951, -0.2080, 0.0572),
 )
+FALL = 1.0  # a: photographs have about 1
 CONTRAST = 4.0  # c: how far from grey a spectrum of mean square 1 leads, before the sigmoid
 FIRST_SPECTRUM = 0.01  # standard deviation of z at the start: nearly grey
 
@@ -50,23 +51,23 @@ def log_odds(scores, targets):
 
 
 def inverse_frequency(height, width, *, device=None, dtype=torch.float32):
-    """Compute 1 / f for each coefficient of `rfft2`, f limited from below to one period a picture.
+    """Compute 1 / f^a for each coefficient of `rfft2`, f limited from below to one period a picture.
 
     Returns:
         Tensor (height, width // 2 + 1), mean square 1.
     """
     fy = torch.fft.fftfreq(height, device=device, dtype=dtype).view(-1, 1)
     fx = torch.fft.rfftfreq(width, device=device, dtype=dtype).view(1, -1)
-    scale = (fx.square() + fy.square()).sqrt().clamp(min=1 / max(height, width)).reciprocal()
+    scale = (fx.square() + fy.square()).sqrt().clamp(min=1 / max(height, width)).pow(-FALL)
     return scale / scale.square().mean().sqrt()
 
 
 def picture_from_spectrum(z, scale, width):
-    """Compute the picture: sigmoid(c C irfft2(z / f)).
+    """Compute the picture: sigmoid(c C irfft2(z / f^a)).
 
     Args:
         z: Tensor (N, 3, H, W // 2 + 1, 2), real and imaginary parts; the channels are C's columns.
-        scale: Tensor (H, W // 2 + 1), 1 / f.
+        scale: Tensor (H, W // 2 + 1), 1 / f^a.
         width: W.
 
     Returns:
