@@ -8,8 +8,8 @@ from image_utils.errors import InputError
 def find_class(text, class_names) -> int:
     """Find a class index by number or name.
 
-    Case, spaces, hyphens and underscores matter only where they tell classes apart: "Cardigan" is a dog, "cardigan"
-    a garment. Where a name lists synonyms ("gorilla, Gorilla gorilla"), each of them counts.
+    Case, spaces, hyphens and underscores matter only where they tell classes apart: "Cardigan" is a dog,
+    "cardigan" a garment. Where a name lists synonyms ("gorilla, Gorilla gorilla"), each of them counts.
 
     Args:
         text: "366", 366 or "gorilla".

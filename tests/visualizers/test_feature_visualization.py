@@ -145,7 +145,7 @@ def test_any_network_and_any_size():
     assert torch.allclose(images[0], images[2], atol=1e-9)
     p = model(images).softmax(1)
     start = model(ascend_spectrum(model, [2], num_iterations=1, size=(20, 33), seed=0, dtype=torch.float64))
-    assert p[0, 2] > 1.5 * start.softmax(1)[0, 2]
+    assert p[0, 2] > 1.05 * start.softmax(1)[0, 2]
 
 
 RECOGNISED = [76, 187, 366]  # tarantula, Yorkshire terrier, gorilla
