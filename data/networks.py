@@ -1,6 +1,8 @@
 """Pretrained networks: the embedded SqueezeNet, torchvision's own weights, or a file."""
 
+import contextlib
 import difflib
+import sys
 import urllib.error
 from pathlib import Path
 
@@ -96,7 +98,8 @@ def _torchvision_state(name):
 
     entry = models.get_model_weights(name).DEFAULT
     try:
-        return entry.get_state_dict(progress=True, check_hash=True)
+        with contextlib.redirect_stdout(sys.stderr):  # where torch announces a download
+            return entry.get_state_dict(progress=True, check_hash=True)
     except (urllib.error.URLError, OSError, RuntimeError) as problem:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise InputError(

@@ -1,6 +1,7 @@
 """One file a technique: gradients with respect to the pixels, the network fixed."""
 
+from visualizers.class_visualization import ClassVisualization
 from visualizers.gradcam import CustomReLU, GradCam
 from visualizers.saliency_map import SaliencyMap
 
-__all__ = ["CustomReLU", "GradCam", "SaliencyMap"]
+__all__ = ["ClassVisualization", "CustomReLU", "GradCam", "SaliencyMap"]

@@ -121,7 +121,7 @@ def test_torchvision_weights_come_from_its_cache(tmp_path, monkeypatch, squeezen
     assert torch.equal(loaded.features[0].weight, squeezenet.features[0].weight)
 
 
-def test_offline_says_what_to_do(tmp_path, monkeypatch):
+def test_offline_says_what_to_do(tmp_path, monkeypatch, capsys):
     def no_network(*args, **kwargs):
         raise urllib.error.URLError("no route to host")
 
@@ -132,3 +132,4 @@ def test_offline_says_what_to_do(tmp_path, monkeypatch):
     message = str(caught.value)
     assert "squeezenet1_1-b8a52dc0.pth" in message and str(tmp_path) in message and "embedded" in message
     assert "\n" not in message
+    assert capsys.readouterr().out == ""

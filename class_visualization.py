@@ -1,0 +1,183 @@
+"""What SqueezeNet takes for a tarantula, a tick, a Yorkshire terrier, an oboe, a gorilla and an hourglass."""
+
+import re
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from tqdm import tqdm
+
+from command_line import assignment_parser, load_inputs, run, show_files
+from data.labels import find_class
+from image_utils.errors import InputError
+from image_utils.figures import image_grid
+from image_utils.writing import save_figure, save_image, whole_file
+from visualizers import ClassVisualization
+from visualizers.ascent import is_shown
+from visualizers.class_visualization import RECIPES, frame, to_picture
+
+EXAMPLES = """
+writes into --out (default visualization/); PREFIX is class_visualization, or class_visualization_modern:
+  PREFIX_iter_N.png             the pictures after N steps: N = 1, every 25th and the last
+  PREFIX_steps.webp             the ascent as an animation
+  PREFIX_curves.png             the class's score and probability at each step
+  class_visualization.png       all classes, a row for each recipe
+  class_visualization/          each picture alone (INDEX_NAME_RECIPE.png, lossless, at the network's size) and,
+                                for several classes, the frames of each (INDEX_NAME_RECIPE_iter_N.png)
+
+examples:
+  python class_visualization.py                              the assignment's six classes, by both recipes
+  python class_visualization.py --class gorilla              one class; numbers do as well
+  python class_visualization.py --recipe course --steps 200  the course's recipe alone, longer
+  python class_visualization.py --network resnet18 --class goldfish "tabby"
+"""
+CLASSES = ("76", "78", "187", "683", "366", "604")
+SHOW_EVERY = 25  # the course's
+FILM_FRAMES = 50  # at most
+FILM_SECONDS = 5.0
+FILM_HOLD = 2.0  # seconds that the last frame stays
+
+
+def main():
+    """Parse the arguments, climb, write the figures."""
+    args = parser().parse_args()
+    inputs = load_inputs(args)
+    if args.steps is not None and args.steps < 1:
+        raise InputError(f"--steps must be at least 1, not {args.steps}")
+    classes = list(dict.fromkeys(find_class(text, inputs.class_names) for text in args.classes))
+    names = [inputs.class_names[index] for index in classes]
+    recipes = list(RECIPES) if args.recipe == "both" else [args.recipe]
+    rows = []
+    for recipe in recipes:
+        ascent = Ascent(recipe, args.steps)
+        rows.append(ascent.climb(classes, inputs))
+        write_ascent(ascent, classes, names, inputs.out)
+    grid = image_grid(rows, column_titles=names, row_titles=[f"{r} recipe".capitalize() for r in recipes])
+    save_figure(grid, inputs.out / "class_visualization.png")
+    if args.show:
+        show_files(inputs.out / "class_visualization.png")
+
+
+def parser():
+    """Make the parser: the common arguments and the classes, recipe and steps."""
+    made = assignment_parser(__doc__, epilog=EXAMPLES, images=False)
+    group = made.add_argument_group("pictures")
+    group.add_argument(
+        "--class",
+        dest="classes",
+        nargs="+",
+        default=CLASSES,
+        metavar="NAME",
+        help="classes by name or number (default: the assignment's six)",
+    )
+    group.add_argument(
+        "--recipe", choices=[*RECIPES, "both"], default="both", help="how to climb (default: %(default)s)"
+    )
+    group.add_argument("--steps", type=int, metavar="N", help="of the ascent (default: 100 course, 150 modern)")
+    return made
+
+
+class Ascent:
+    """Climbs for several classes at once and keeps what the figures need.
+
+    Attributes:
+        recipe: its name.
+        steps: number of steps, None for the recipe's own until the first is done.
+        shown: dict from iteration to the list of pictures, for the course's frames.
+        film: list of lists of pictures.
+        scores: list of ndarray (N,), one a step.
+        probabilities: the same.
+        pictures: the result, list of PIL images.
+    """
+
+    def __init__(self, recipe, steps):
+        self.recipe, self.steps = recipe, steps
+        self.shown, self.film, self.scores, self.probabilities = {}, [], [], []
+
+    def climb(self, classes, inputs):
+        """Create the pictures; returns them."""
+        settings = {} if self.steps is None else {"num_iterations": self.steps}
+        with tqdm(desc=f"{self.recipe} recipe", unit="step", delay=2, leave=False) as self.progress:
+            self.pictures = ClassVisualization().create_class_visualizations(
+                classes, inputs.model, recipe=self.recipe, seed=inputs.seed, callback=self.note, **settings
+            )
+        return self.pictures
+
+    def note(self, step):
+        """Keep what a step gives."""
+        self.steps = self.progress.total = step.num_iterations
+        self.progress.update()
+        self.scores.append(step.scores.cpu().numpy())
+        self.probabilities.append(step.probabilities.cpu().numpy())
+        shown = is_shown(step.iteration, self.steps, SHOW_EVERY)
+        every = -(-self.steps // FILM_FRAMES)
+        filmed = is_shown(step.iteration, self.steps, every)
+        if shown or filmed:
+            pictures = [to_picture(image[None], self.recipe) for image in step.images]
+            if shown:
+                self.shown[step.iteration] = pictures
+            if filmed:
+                self.film.append(pictures)
+
+
+def write_ascent(ascent, classes, names, out):
+    """Write the frames, the film, the curves and the pictures of one recipe."""
+    prefix = "class_visualization" if ascent.recipe == "course" else f"class_visualization_{ascent.recipe}"
+    stems = [
+        f"{index}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}" for index, name in zip(classes, names, strict=True)
+    ]
+    files = [out / "class_visualization" / f"{stem}_{ascent.recipe}" for stem in stems]
+    for iteration, pictures in ascent.shown.items():
+        frames = [frame(p, name, iteration, ascent.steps) for p, name in zip(pictures, names, strict=True)]
+        if len(names) == 1:
+            together = frames[0]
+        else:
+            for file, single in zip(files, frames, strict=True):
+                save_figure(single, file.with_name(f"{file.name}_iter_{iteration}.png"))
+            caption = f"Iteration {iteration} / {ascent.steps}"
+            together = image_grid([pictures], column_titles=names, caption=caption)
+        save_figure(together, out / f"{prefix}_iter_{iteration}.png")
+    for file, picture in zip(files, ascent.pictures, strict=True):
+        save_image(picture, file.with_name(f"{file.name}.png"))
+    save_film(ascent.film, out / f"{prefix}_steps.webp")
+    save_figure(curves(ascent, names), out / f"{prefix}_curves.png")
+
+
+def save_film(film, path):
+    """Write an animated WebP: the pictures of all classes side by side, in rows."""
+    columns = -(-len(film[0]) // max(1, round((len(film[0]) / 1.5) ** 0.5)))
+    frames = [Image.fromarray(mosaic(pictures, columns)) for pictures in film]
+    durations = [round(1000 * FILM_SECONDS / len(frames))] * (len(frames) - 1) + [round(1000 * FILM_HOLD)]
+    with whole_file(path) as temporary:
+        frames[0].save(
+            temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=80, method=4
+        )
+
+
+def mosaic(pictures, columns):
+    """Lay pictures of one size side by side: uint8 ndarray (H, W, 3), what is left over is white."""
+    arrays = [np.asarray(picture) for picture in pictures]
+    arrays += [np.full_like(arrays[0], 255)] * (-len(arrays) % columns)
+    return np.concatenate([np.concatenate(arrays[i : i + columns], 1) for i in range(0, len(arrays), columns)])
+
+
+def curves(ascent, names):
+    """Draw each class's score and probability over the steps. Returns a Figure."""
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps = np.arange(1, ascent.steps + 1)
+    for axis, values, title in (
+        (left, ascent.scores, "Class score"),
+        (right, ascent.probabilities, "Probability of the class"),
+    ):
+        lines = axis.plot(steps, np.stack(values), linewidth=1.2)
+        axis.set(xlabel="Step", title=title)
+        axis.spines[["top", "right"]].set_visible(False)
+    right.set_ylim(-0.02, 1.02)
+    figure.legend(lines, names, loc="outside right center", frameon=False)
+    figure.suptitle(f"The {ascent.recipe} recipe: what the network sees before each step")
+    return figure
+
+
+if __name__ == "__main__":
+    run(main)

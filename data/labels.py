@@ -1,0 +1,69 @@
+"""Finding a class by what a person calls it."""
+
+import difflib
+
+from image_utils.errors import InputError
+
+
+def find_class(text, class_names) -> int:
+    """Find a class index by number or name.
+
+    Case, spaces, hyphens and underscores matter only where they tell classes apart: "Cardigan" is a dog,
+    "cardigan" a garment. Where a name lists synonyms ("gorilla, Gorilla gorilla"), each of them counts.
+
+    Args:
+        text: "366", 366 or "gorilla".
+        class_names: dict from class index to name.
+
+    Returns:
+        int, a key of class_names.
+
+    Raises:
+        InputError: no such number or name (near names are listed), or several classes share the name (their
+            numbers are listed).
+    """
+    text = str(text).strip()
+    if text.removeprefix("-").isdecimal():
+        if int(text) not in class_names:
+            raise InputError(
+                f"there is no class {text}; the numbers go from {min(class_names)} to {max(class_names)}"
+            )
+        return int(text)
+    for spell, wanted in ((_as_written, text), (_whole, _plain(text)), (_synonyms, _plain(text))):
+        found = [index for index, name in class_names.items() if wanted in spell(name)]
+        if len(found) > 1:
+            raise InputError(f"'{text}' names several classes, give the number: {_list(found, class_names)}")
+        if found:
+            return found[0]
+    raise InputError(
+        f"no class is called '{text}'; near it: {_list(_near(_plain(text), class_names), class_names)}"
+    )
+
+
+def _plain(name):
+    return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def _as_written(name):
+    return {name}
+
+
+def _whole(name):
+    return {_plain(name)}
+
+
+def _synonyms(name):
+    return {_plain(part) for part in name.split(",")}
+
+
+def _near(wanted, class_names, most=5):
+    """List the classes whose names contain the word, then those spelt alike."""
+    plain = {index: _plain(name) for index, name in class_names.items()}
+    containing = [index for index, name in plain.items() if wanted and wanted in name]
+    parts = {part: index for index, name in plain.items() for part in (name, *name.split())}
+    alike = [parts[part] for part in difflib.get_close_matches(wanted, parts, n=most, cutoff=0.5)]
+    return list(dict.fromkeys(sorted(containing, key=lambda i: len(plain[i])) + alike))[:most]
+
+
+def _list(indices, class_names):
+    return ", ".join(f"{class_names[index]} ({index})" for index in indices) or "none"
