@@ -1,4 +1,6 @@
-"""Attributions of whole folders of images, on one machine or on a Ray cluster: `python -m explain FOLDER --out OUT`.
+"""Attributions of whole folders of images, on one machine or on a Ray cluster.
+
+python -m explain FOLDER --out OUT
 
 from explain import read
 heat = read("OUT", "cats/tabby.jpg", "gradcam")        # (224, 224)

@@ -1,6 +1,7 @@
 """Attributions, predictions and a table of every image in a folder; or of ten million, on a Ray cluster."""
 
 import sys
+import webbrowser
 from pathlib import Path
 
 from command_line import assignment_parser, run
@@ -31,7 +32,6 @@ def parse(arguments=None):
         InputError: they contradict one another, or a number is out of range.
     """
     parser = assignment_parser(__doc__, epilog=EXAMPLES, images=False, out="explained")
-    parser.prog = "python -m explain"
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="with the images, however deep")
     group = parser.add_argument_group("what")
     group.add_argument("--methods", default=",".join(METHODS), metavar="A,B", help="of %(default)s (all)")
@@ -59,6 +59,8 @@ def parse(arguments=None):
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     if args.ray_address and args.engine != "ray":
         raise InputError("--ray-address goes with --engine ray")
+    if args.engine == "ray" and args.device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device with --engine ray is auto, cpu or cuda, not '{args.device}'")
     if args.workers and args.engine != "local":
         raise InputError("--workers goes with --engine local")
     return args
@@ -81,9 +83,12 @@ def main():
 
     tally = explain_folder(args)
     sys.stderr.write(f"explain: {tally.sentence()}\n")
+    if args.show:
+        webbrowser.open((args.out / "index.html").resolve().as_uri())
     if args.strict and tally.errors:
         sys.exit(1)
 
 
 if __name__ == "__main__":
+    sys.argv[0] = "explain"  # what error messages begin with
     run(main)

@@ -1,7 +1,6 @@
 """A run from its arguments to its summary: check, agree, explain what is missing, assemble."""
 
 import hashlib
-import itertools
 import os
 import time
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from command_line import load_named_network
 from data.samples import SIZE
 from explain import runs, storage
 from explain.index_page import write_index
-from explain.labels import check_some_match, class_names, label_source
+from explain.labels import class_names, label_source
 from explain.listing import make_shards, survey
 from explain.local import run_local
 from explain.on_ray import cluster, run_ray
@@ -88,8 +87,6 @@ def explain_folder(args):
         return make_shards(folder, labels, shard_size=args.shard_size, limit=args.limit, without=out)
 
     table = args.labels not in ("top1", "from-folder")
-    if table:
-        check_some_match(labels, folder, args.labels, itertools.chain.from_iterable(s.paths for s in shards()))
     settings = {
         "folder": str(folder),
         "count": found.count,

@@ -7,10 +7,11 @@ from pathlib import Path
 from image_utils.errors import InputError
 
 TOP1 = -1
+SOME = 1000  # entries of a table that are looked for
 
 
 def class_names(classes):
-    """Return the names of a network's classes: ImageNet's if there are 1000, otherwise "class 0", "class 1", ..."""
+    """Return the names of a network's classes: ImageNet's if there are 1000, else "class 0", "class 1", ..."""
     if classes == 1000:
         from data.samples import imagenet_class_names
 
@@ -22,10 +23,10 @@ def label_source(source, folder, names, *, without=None):
     """Make the function that knows each image's class.
 
     Args:
-        source: "top1"; "from-folder", the name of the folder directly below FOLDER that the image is in; or the path
-            of a CSV file with the columns path (relative to FOLDER) and label, with or without that heading.
-            A label is a class index or a class name. Folders may instead be as many as the network has classes, such
-            as ImageNet's WordNet ids, and are then the classes in sorted order.
+        source: "top1"; "from-folder", the name of the folder directly below FOLDER that the image is in; or the
+            path of a CSV file with the columns path (relative to FOLDER) and label, with or without that heading.
+            A label is a class index or a class name. Folders may instead be as many as the network has classes,
+            such as ImageNet's WordNet ids, and are then the classes in sorted order.
         folder: FOLDER.
         names: list of class names.
         without: the output's folder, which is no class.
@@ -42,6 +43,9 @@ def label_source(source, folder, names, *, without=None):
         known = _folder_classes(Path(folder), names, without)
         return lambda path: known.get(path.partition("/")[0], "it lies in no folder that names a class")
     known = _read_table(Path(source), names)
+    if not any((Path(folder) / path).exists() for path in itertools.islice(known, SOME)):
+        such = f", such as '{next(iter(known))}'" if known else ""
+        raise InputError(f"--labels '{source}': none of its paths{such} is in '{folder}'; they are relative to it")
     return lambda path: known.get(path, f"it has no label in {Path(source).name}")
 
 
@@ -89,7 +93,7 @@ def _folder_classes(folder, names, without):
         if len(folders) == len(names):
             return {name: i for i, name in enumerate(folders)}
         raise InputError(
-            f"--labels from-folder: folder {problem}, and there are {len(folders)} folders for {len(names)} classes"
+            f"--labels from-folder: folder {problem}; and {len(folders)} folders are not the {len(names)} classes"
         ) from None
 
 
@@ -111,10 +115,3 @@ def _read_table(file, names):
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise InputError(f"--labels '{file}' cannot be read: {problem}") from None
     return known
-
-
-def check_some_match(labels, folder, source, paths):
-    """Raise InputError if a table of labels knows none of the first paths: it is then relative to something else."""
-    first = list(itertools.islice(paths, 1000))
-    if all(isinstance(labels(path), str) for path in first):
-        raise InputError(f"--labels {source}: no label for any of the first {len(first)} images of '{folder}'")

@@ -11,8 +11,32 @@ from image_utils.errors import InputError
 
 # A file whose name ends so is taken for an image (and is an error if it is none); any other is passed over.
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .tif .tiff .webp .avif .jp2 .j2k .ppm .pgm .pbm .pnm .pcx .tga "
-    ".ico .heic .heif".split()
+    (
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".apng",
+        ".gif",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".avif",
+        ".jp2",
+        ".j2k",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".pcx",
+        ".tga",
+        ".ico",
+        ".heic",
+        ".heif",
+    )
 )
 
 
@@ -45,7 +69,7 @@ class Shard:
 def walk(folder, *, without=None):
     """List the images below a folder, sorted by path; only one folder's entries are held in memory at a time.
 
-    Hidden files and folders (a leading dot) are left out. Links are followed, except to a folder one is already in.
+    Hidden files and folders (a leading dot) are left out. Links are followed, but not to a folder one is in.
 
     Args:
         folder: Path.

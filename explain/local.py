@@ -1,8 +1,8 @@
 """One machine: threads, each with modules of its own, that take shard after shard.
 
 A thread reads, computes and stores by turns. All three let go of Python's lock, so while one thread reads another
-computes, and no queue has to be balanced. Each computes on its share of the cores: two threads on one core each are
-faster than one thread on two cores, which wait for one another at every layer.
+computes, and no queue has to be balanced. Each computes on its share of the cores: two threads on one core each do
+more than one thread on two cores, which wait for one another at every layer.
 """
 
 import concurrent.futures

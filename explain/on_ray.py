@@ -1,12 +1,13 @@
 """Many machines: the same worker as a Ray Data actor, fed by reading tasks wherever there is room.
 
 Ray carries the code to the nodes (runtime environment) and the network's weights (object store, once a node). The
-images' folder and the output's must be the same path on all of them, as on a shared file system. What a lost node was
-doing is done again elsewhere: a shard's files are moved into place whole, and its part last.
+images' folder and the output's must be the same path on all of them, as on a shared file system. What a lost node
+was doing is done again elsewhere: a shard's files are moved into place whole, and its part last.
 """
 
 import contextlib
 import json
+import logging
 import os
 import socket
 from pathlib import Path
@@ -21,18 +22,23 @@ from image_utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("explain", "visualizers", "image_utils", "data")
-# Reservations are what Ray counts, not what is used. One actor a core leaves a quarter of every core to the readers
-# (an actor that reserves all of it starves them, and the run hangs); two actors share a GPU, one computing while the
-# other stores.
+# Reservations are what Ray counts, not what is used. One actor a core leaves a quarter of every core to the
+# readers (an actor that reserves all of it starves them, and the run hangs); two actors share a GPU, one computing
+# while the other stores.
 ACTOR_CPUS, READER_CPUS, ACTOR_GPUS = 0.75, 0.25, 0.5
 SECONDS = 10  # for an address to answer
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 
 
 class Actor:
     """A worker in a process of its own, which loads the network once."""
 
     def __init__(self, plan, model, device, threads):
-        """Take the network, a reference in a list so that it is fetched only after this module has been imported."""
+        """Take the network, by a reference in a list: it is fetched when this module is imported, not before."""
         import ray
         import torch
 
@@ -86,13 +92,15 @@ def cluster(address=None):
     Raises:
         InputError: ray is not installed, or there is no cluster at the address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data
     except ImportError:
         raise InputError("the package ray is not installed; pip install -r requirements-ray.txt") from None
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address is not None:
         _knock(address)
     code = {"py_modules": [str(ROOT / name) for name in PACKAGES], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}

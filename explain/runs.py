@@ -39,12 +39,13 @@ def locked(out):
     except OSError as problem:
         raise InputError(f"--out '{out}' cannot be written to: {problem.strerror}") from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"--out '{out}': another run is writing there; wait, or name another folder"
+            ) from None
         yield
-    except BlockingIOError:
-        raise InputError(
-            f"--out '{out}': another run is writing there; wait for it, or name another folder"
-        ) from None
     finally:
         os.close(handle)
 
@@ -71,8 +72,8 @@ def agree(out, settings):
     if different:
         name = different[0]
         raise InputError(
-            f"--out '{out}' holds a run with another {name} ({_short(before.get(name))}, now {_short(settings[name])}); "
-            "resume with the same, or name another folder"
+            f"--out '{out}' holds a run with another {name} ({_short(before.get(name))}, "
+            f"now {_short(settings[name])}); resume with the same, or name another folder"
         )
 
 

@@ -1,8 +1,8 @@
 """Every attribution of a batch from one forward pass.
 
-Saliency maps need the score's gradient by the pixels, Grad-CAM a layer's maps and the score's gradient by these: one
-backward pass gives both. Guided backpropagation is a second backward pass through the same graph, in which each ReLU
-follows the other rule. The formulas are the visualizers' own.
+Saliency maps need the score's gradient by the pixels, Grad-CAM a layer's maps and the score's gradient by these:
+one backward pass gives both. Guided backpropagation is a second backward pass through the same graph, in which
+each ReLU follows the other rule. The formulas are the visualizers' own.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ class PlainThenGuided(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, rule):
-        """Compute max(x, 0); `rule` is a dict whose "guided" says which backward pass to take when the time comes."""
+        """Compute max(x, 0); `rule` is a dict whose "guided" says which backward pass to take in its time."""
         ctx.rule = rule
         return CustomReLU.forward(ctx, x)
 
@@ -53,8 +53,8 @@ def explain_batch(model, x, y, methods, layer):
         layer: dotted name of Grad-CAM's layer; not used without Grad-CAM.
 
     Returns:
-        (scores, labels, maps): Tensor (N, C) and int64 Tensor (N,) on the CPU; dict from method to float32 ndarray,
-        (N, H, W) for saliency and gradcam, (N, H, W, 3) for the guided.
+        (scores, labels, maps): Tensor (N, C) and int64 Tensor (N,) on the CPU; dict from method to float32
+        ndarray, (N, H, W) for saliency and gradcam, (N, H, W, 3) for the guided.
 
     Raises:
         InputError: labels or layer do not fit, or a ReLU cannot be reached.

@@ -143,7 +143,13 @@ def assemble(out, count):
     Args:
         out: the run's folder.
         count: number of shards.
+
+    Raises:
+        InputError: one is missing, or the manifest cannot be written.
     """
+    for number in range(count):
+        if not part_file(out, number).exists():
+            raise InputError(f"shard {number} is missing: the images changed meanwhile; run the command again")
     waiting, rows = [], 0
     with (
         whole_file(Path(out) / MANIFEST) as temporary,

@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Done:
-    """What a worker reports of a shard: number of the shard, files in it, unreadable ones, and the worker's place."""
+    """What a worker reports of a shard: its number, its files, how many have an error, the worker's place."""
 
     number: int
     files: int
@@ -60,7 +60,7 @@ class Worker:
 
     Args:
         plan: Plan.
-        model: network that `explain.shared_pass.make_ready` has made ready; a worker in another thread takes a twin.
+        model: network that `explain.shared_pass.make_ready` has made ready; another thread takes a twin.
         device: torch.device.
     """
 

@@ -1,4 +1,4 @@
-"""Folders of images for the tests: the sample photographs, cut, resized and recompressed into as many as needed."""
+"""Folders of images for the tests: the sample photographs, resized and recompressed into as many as needed."""
 
 import io
 
