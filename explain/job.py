@@ -131,7 +131,7 @@ def _work(args, shards, worker, tally):
                 progress.update(done[0])
 
     start = time.perf_counter()
-    progress = tqdm(total=tally.files, desc="explain", unit="image", delay=2, leave=False)
+    progress = tqdm(total=tally.files, desc="explain", unit="image", delay=2, leave=False, disable=None)
     with progress:
         if args.engine == "local":
             _follow(run_local(missing(), worker, args.workers), progress, tally)

@@ -1,8 +1,8 @@
 """One machine: threads, each with modules of its own, that take shard after shard.
 
 A thread reads, computes and stores by turns. All three let go of Python's lock, so while one thread reads another
-computes, and no queue has to be balanced. Each computes on its share of the cores: two threads on one core each do
-more than one thread on two cores, which wait for one another at every layer.
+computes, and no queue has to be balanced. Each computes on one core, which does more than two cores that wait for
+one another at every layer, and makes the result independent of their number.
 """
 
 import concurrent.futures
@@ -11,7 +11,7 @@ import threading
 
 import torch
 
-MOST = 8  # threads; beyond, Python's lock is what they wait for, so they are given more cores each instead
+MOST = 8  # threads; beyond, they wait for Python's lock more and more: processes (Ray) do better
 
 
 def cores():
@@ -39,7 +39,7 @@ def run_local(shards, worker, workers=None):
     twins = [worker] + [worker.twin() for _ in range(workers - 1)]
 
     def begin():
-        torch.set_num_threads(max(1, cores() // workers))
+        torch.set_num_threads(1)
         mine.worker = twins.pop()
 
     def work(shard):

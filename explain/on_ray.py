@@ -37,12 +37,12 @@ QUIET = {
 class Actor:
     """A worker in a process of its own, which loads the network once."""
 
-    def __init__(self, plan, model, device, threads):
+    def __init__(self, plan, model, device):
         """Take the network, by a reference in a list: it is fetched when this module is imported, not before."""
         import ray
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(1)  # as on one machine
         self.worker = Worker(plan, make_ready(ray.get(model[0]), device), torch.device(device))
         self.node = ray.get_runtime_context().get_node_id()
 
@@ -159,7 +159,6 @@ def run_ray(ray, shards, worker, device="auto"):
         "plan": worker.plan,
         "model": [ray.put(worker.model)],
         "device": "cuda" if on_gpu else "cpu",
-        "threads": 1,
     }
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
