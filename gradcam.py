@@ -15,7 +15,7 @@ from captum.attr import (
 
 from captum_utils import compute_attributions, private_copy, visualize_attr_maps
 from command_line import assignment_parser, load_inputs, run, show_files
-from image_utils.figures import image_grid, overlay
+from image_utils.figures import CLIP, colours, image_grid, overlay
 from image_utils.pixels import rescale, to_input
 from image_utils.writing import save_figure
 from visualizers import GradCam
@@ -40,7 +40,6 @@ examples:
   python gradcam.py --network resnet18 --layer layer3    another network, torchvision's weights
 """
 COURSE_EARLY_LAYER = "features.3"
-CLIP = 99.5  # percentile at which colours saturate
 STEPS = 50  # of the conductance's integral; Captum's default
 BATCH = 10  # images in one pass of a slow method; more costs memory and, on a CPU, time
 
@@ -210,12 +209,6 @@ def agreement(ours, theirs):
     theirs = [np.squeeze(np.moveaxis(a.cpu().numpy(), 0, -1)) for a in theirs]
     difference = max(np.abs(np.squeeze(a) - b).max() for a, b in zip(ours, theirs, strict=True))
     return f"Largest difference {difference:.1e} (largest value {max(np.abs(a).max() for a in ours):.2g})"
-
-
-def colours(details):
-    """Stretch signed details (H, W, 3) to [0, 1]; a few extremes, which would leave the rest grey, are clipped."""
-    limit = np.percentile(np.abs(details), CLIP)
-    return rescale(np.clip(details, -limit, limit))
 
 
 def draw(inputs, images, title, name, caption=None):

@@ -1,8 +1,8 @@
 """Every attribution of a batch from one forward pass.
 
-Saliency maps need the score's gradient by the pixels, Grad-CAM a layer's maps and the score's gradient by these: one
-backward pass gives both. Guided backpropagation is a second backward pass through the same graph, in which each ReLU
-follows the other rule. The formulas are the visualizers' own.
+Saliency maps need the score's gradient by the pixels, Grad-CAM a layer's maps and the score's gradient by these:
+one backward pass gives both. Guided backpropagation is a second backward pass through the same graph, in which
+each ReLU follows the other rule. The formulas are the visualizers' own.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ class PlainThenGuided(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, rule):
-        """Compute max(x, 0); `rule` is a dict whose "guided" says which backward pass to take when the time comes."""
+        """Compute max(x, 0); `rule` is a dict whose "guided" says which backward pass to take in its time."""
         ctx.rule = rule
         return CustomReLU.forward(ctx, x)
 
@@ -53,8 +53,8 @@ def explain_batch(model, x, y, methods, layer):
         layer: dotted name of Grad-CAM's layer; not used without Grad-CAM.
 
     Returns:
-        (scores, labels, maps): Tensor (N, C) and int64 Tensor (N,) on the CPU; dict from method to float32 ndarray,
-        (N, H, W) for saliency and gradcam, (N, H, W, 3) for the guided.
+        (scores, labels, maps): Tensor (N, C) and int64 Tensor (N,) on the CPU; dict from method to float32
+        ndarray, (N, H, W) for saliency and gradcam, (N, H, W, 3) for the guided.
 
     Raises:
         InputError: labels or layer do not fit, or a ReLU cannot be reached.
@@ -103,32 +103,36 @@ def _gradients(total, sources, *, keep):
     return gradients
 
 
-def prepare(model, methods, size, device):
-    """Make a network ready for many batches: on the device, in its fastest memory order; choose Grad-CAM's layer.
-
-    Args:
-        model: classification network; changed.
-        methods: some of METHODS.
-        size: side of the square images.
-        device: torch.device.
-
-    Returns:
-        Dotted name of the layer, or None without Grad-CAM.
-
-    Raises:
-        InputError: the network does not take such images, or a method does not work on it.
-    """
+def make_ready(model, device):
+    """Bring a network to a device, in the memory order that is fastest there; it is changed."""
     model.to(device, memory_format=torch.channels_last)
     for module in model.modules():
         if isinstance(module, torch.nn.ReLU | torch.nn.ReLU6):
             module.inplace = False  # in place saves nothing where each ReLU's input is kept for the backward pass
-    x = torch.zeros(1, 3, size, size, device=device)
+    return model
+
+
+def try_out(model, methods, size):
+    """Explain a black image, so that what cannot work is known before any work is done.
+
+    Args:
+        model: classification network, ready.
+        methods: some of METHODS.
+        size: side of the square images.
+
+    Returns:
+        (layer, classes): dotted name of Grad-CAM's layer, or None without it; the number of classes.
+
+    Raises:
+        InputError: the network does not take such images, or a method does not work on it.
+    """
+    x = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
     try:
         layer = default_layer(model, x) if set(methods) & LOCALISED else None
-        explain_batch(model, x, torch.full((1,), -1, device=device), methods, layer)
+        scores, _, _ = explain_batch(model, x, torch.full((1,), -1, device=x.device), methods, layer)
     except InputError:
         raise
     except (RuntimeError, AssertionError, ValueError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise InputError(f"the network does not take images of {size} x {size} pixels: {reason}") from None
-    return layer
+    return layer, scores.shape[1]

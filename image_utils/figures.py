@@ -6,8 +6,11 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from image_utils.pixels import rescale
+
 CELL = 2.4  # height of a cell, inches
 TITLE_WIDTH = 20  # characters of a column title before it wraps
+CLIP = 99.5  # percentile at which colours saturate
 
 
 def image_grid(
@@ -72,6 +75,12 @@ def overlay(photograph, heat):
     """
     total = photograph / 255 + colormaps["jet"](heat)[..., :3]
     return total / total.max()
+
+
+def colours(details):
+    """Stretch signed details (H, W, 3) to [0, 1]; a few extremes, which would leave the rest grey, are clipped."""
+    limit = np.percentile(np.abs(details), CLIP)
+    return rescale(np.clip(details, -limit, limit))
 
 
 def _draw(axis, image, **for_maps):

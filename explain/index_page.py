@@ -1,0 +1,62 @@
+"""A page that shows the first hundred images: photograph, classes, maps."""
+
+import html
+from pathlib import Path
+
+from explain import storage
+from explain.worker import FIRST
+from image_utils.writing import whole_file
+
+STYLE = """
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 90em; padding: 0 1em; color: #222 }
+table { border-collapse: collapse } th { text-align: left; position: sticky; top: 0; background: #fff }
+td, th { padding: .3em .6em; vertical-align: top; border-bottom: 1px solid #ddd }
+img { width: 168px; height: 168px; display: block } .path { overflow-wrap: anywhere; max-width: 18em }
+.error { color: #a00 } .other { color: #777 }
+"""
+
+
+def write_index(out, settings):
+    """Write index.html.
+
+    Args:
+        out: folder of a run whose manifest is there.
+        settings: of the run, as in run.json.
+    """
+    methods = settings["methods"]
+    rows = storage.first_rows(out, FIRST * len(methods))
+    images = [rows[i : i + len(methods)] for i in range(0, len(rows), len(methods))]
+    head = "".join(f"<th>{html.escape(title)}</th>" for title in ("image", "classes", "photograph", *methods))
+    body = "\n".join(_line(position, image) for position, image in enumerate(images))
+    shown = f"The first {len(images)} of" if settings["count"] > len(images) else "All"
+    page = f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>explain: {html.escape(settings["folder"])}</title>
+<style>{STYLE}</style>
+<h1>{html.escape(settings["folder"])}</h1>
+<p>{shown} {settings["count"]:,} images, explained for the class in bold by {html.escape(settings["network"])}.
+What the network saw is shown: the centre of the image. The whole table is {storage.MANIFEST}.</p>
+<table><tr>{head}</tr>
+{body}
+</table></html>
+"""
+    with whole_file(Path(out) / "index.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _line(position, image):
+    first = image[0]
+    path = f'<td class="path">{html.escape(first["path"])}</td>'
+    if first["error"] is not None:
+        return f'<tr>{path}<td class="error" colspan="{len(image) + 2}">{html.escape(first["error"])}</td></tr>'
+    names = [(first["name"], "b", None)] if first["label"] not in first["top5"] else []
+    top = zip(first["top5"], first["top5_names"], first["top5_probabilities"], strict=True)
+    names += [(name, "b" if i == first["label"] else "span", chance) for i, name, chance in top]
+    classes = "<br>".join(
+        f"<{tag}>{html.escape(name)}</{tag}>" + (f' <span class="other">{chance:.0%}</span>' if chance else "")
+        for name, tag, chance in names
+    )
+    pictures = "".join(
+        f'<td><img loading="lazy" alt="" src="index/{position:03d}-{kind}.jpg"></td>'
+        for kind in ("photo", *(row["method"] for row in image))
+    )
+    return f"<tr>{path}<td>{classes}</td>{pictures}</tr>"

@@ -1,0 +1,171 @@
+"""A run from its arguments to its summary: check, agree, explain what is missing, assemble."""
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from command_line import load_named_network
+from data.samples import SIZE
+from explain import runs, storage
+from explain.index_page import write_index
+from explain.labels import class_names, label_source
+from explain.listing import make_shards, survey
+from explain.local import run_local
+from explain.on_ray import cluster, run_ray
+from explain.shared_pass import make_ready, try_out
+from explain.worker import Plan, Worker
+from image_utils.devices import choose_device
+from image_utils.errors import InputError
+
+
+@dataclass
+class Tally:
+    """What a run has to say at its end.
+
+    Attributes:
+        files: in the run.
+        others: passed over, since their names are no images'.
+        errors: files that could not be explained.
+        before: files finished by an earlier run of the same command.
+        seconds: that the rest took.
+        nodes: names of the Ray nodes that took part.
+    """
+
+    files: int = 0
+    others: int = 0
+    errors: int = 0
+    before: int = 0
+    seconds: float = 0.0
+    nodes: set = field(default_factory=set)
+
+    def sentence(self):
+        """Return the summary in one line."""
+        now = self.files - self.before
+        parts = [f"{_count(self.files, 'image')}, {self.errors:,} with an error"]
+        if self.before:
+            parts.append(f"{self.before:,} done before")
+        if now:
+            where = f" on {len(self.nodes)} Ray nodes" if len(self.nodes) > 1 else ""
+            parts.append(f"{now:,} now in {self.seconds:.1f} s ({now / self.seconds:.1f} images/s){where}")
+        if self.others:
+            parts.append(f"{_count(self.others, 'other file')} passed over")
+        return "; ".join(parts)
+
+
+def _count(number, noun):
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def explain_folder(args):
+    """Do what the command line asks; see `python -m explain --help`.
+
+    Args:
+        args: as `explain.__main__.parse` returns them.
+
+    Returns:
+        Tally.
+
+    Raises:
+        InputError: anything given is unusable, or the output cannot be written.
+    """
+    folder, out = args.folder.resolve(), args.out.resolve()
+    _check_folders(folder, out)
+    device = choose_device("cpu" if args.engine == "ray" else args.device)
+    model = load_named_network(args)
+    weights = _digest(model)
+    layer, classes = try_out(make_ready(model, device), args.methods, SIZE)
+    names = class_names(classes)
+    labels = label_source(args.labels, folder, names, without=out)
+    found = survey(folder, limit=args.limit, without=out)
+
+    def shards():
+        return make_shards(folder, labels, shard_size=args.shard_size, limit=args.limit, without=out)
+
+    table = args.labels not in ("top1", "from-folder")
+    settings = {
+        "folder": str(folder),
+        "count": found.count,
+        "files": found.digest,
+        "limit": args.limit,
+        "methods": list(args.methods),
+        "layer": layer,
+        "network": args.network,
+        "weights": weights,
+        "labels": hashlib.sha256(Path(args.labels).read_bytes()).hexdigest() if table else args.labels,
+        "save": args.save,
+        "batch_size": args.batch_size,
+        "shard_size": args.shard_size,
+    }
+    plan = Plan(str(folder), str(out), tuple(args.methods), args.save, args.batch_size, names, layer)
+    with runs.locked(out):
+        runs.agree(out, settings)
+        runs.sweep(out)
+        tally = Tally(found.count, found.others)
+        if not (out / storage.MANIFEST).exists():
+            _work(args, shards(), Worker(plan, model, device), tally)
+            storage.assemble(out, -(-found.count // args.shard_size))
+        else:
+            tally.before, tally.errors = found.count, storage.count_errors(out)
+        write_index(out, settings)
+        runs.discard_parts(out)
+        runs.sweep(out)
+    return tally
+
+
+def _work(args, shards, worker, tally):
+    """Explain the shards that are not finished, and count."""
+
+    def missing():
+        for shard in shards:
+            done = storage.finished(worker.plan.out, shard.number)
+            if done is None:
+                yield shard
+            else:
+                tally.before += done[0]
+                tally.errors += done[1]
+                progress.update(done[0])
+
+    start = time.perf_counter()
+    progress = tqdm(total=tally.files, desc="explain", unit="image", delay=2, leave=False, disable=None)
+    with progress:
+        if args.engine == "local":
+            _follow(run_local(missing(), worker, args.workers), progress, tally)
+        else:
+            with cluster(args.ray_address) as ray:
+                start = time.perf_counter()
+                _follow(run_ray(ray, missing(), worker, args.device), progress, tally)
+    tally.seconds = time.perf_counter() - start
+
+
+def _follow(work, progress, tally):
+    for done in work:
+        tally.errors += done.errors
+        tally.nodes.add(done.place)
+        progress.update(done.files)
+
+
+def _check_folders(folder, out):
+    if not folder.is_dir():
+        raise InputError(f"'{folder}' {'is a file, not a folder' if folder.exists() else 'does not exist'}")
+    if out == folder or out in folder.parents:
+        raise InputError(f"--out '{out}' holds the images themselves; name a folder of its own")
+    for part in (out, *out.parents):
+        if part.exists():
+            if not part.is_dir():
+                raise InputError(f"--out '{out}': '{part}' is a file, not a folder")
+            if not os.access(part, os.W_OK):
+                raise InputError(f"--out '{out}' cannot be written to: '{part}' is read-only")
+            break
+
+
+def _digest(model):
+    """Return the sha256 of a network's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode() + np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    return digest.hexdigest()

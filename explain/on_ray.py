@@ -1,0 +1,193 @@
+"""Many machines: the same worker as a Ray Data actor, fed by reading tasks wherever there is room.
+
+Ray carries the code to the nodes (runtime environment) and the network's weights (object store, once a node). The
+images' folder and the output's must be the same path on all of them, as on a shared file system. What a lost node
+was doing is done again elsewhere: a shard's files are moved into place whole, and its part last.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+
+from explain.listing import Shard
+from explain.reading import Photo, read_photo
+from explain.shared_pass import make_ready
+from explain.worker import Done, Worker
+from image_utils.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("explain", "visualizers", "image_utils", "data")
+# Reservations are what Ray counts, not what is used. One actor a core leaves a quarter of every core to the
+# readers (an actor that reserves all of it starves them, and the run hangs); two actors share a GPU, one computing
+# while the other stores.
+ACTOR_CPUS, READER_CPUS, ACTOR_GPUS = 0.75, 0.25, 0.5
+SECONDS = 10  # for an address to answer
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+class Actor:
+    """A worker in a process of its own, which loads the network once."""
+
+    def __init__(self, plan, model, device):
+        """Take the network, by a reference in a list: it is fetched when this module is imported, not before."""
+        import ray
+        import torch
+
+        torch.set_num_threads(1)  # as on one machine
+        self.worker = Worker(plan, make_ready(ray.get(model[0]), device), torch.device(device))
+        self.node = ray.get_runtime_context().get_node_id()
+
+    def __call__(self, batch):
+        """Explain the shards of a batch, one."""
+        done = []
+        for text, facts, pixels in zip(batch["shard"], batch["facts"], batch["pixels"], strict=True):
+            shard = Shard.from_json(text)
+            done.append(self.worker.run(shard, unpack(json.loads(facts), pixels)))
+        return {
+            "number": [d.number for d in done],
+            "files": [d.files for d in done],
+            "errors": [d.errors for d in done],
+            "place": [self.node] * len(done),
+        }
+
+
+def read_shard(row, folder):
+    """Read a shard's photos; the reading task."""
+    photos = [read_photo(Path(folder) / path) for path in Shard.from_json(row["shard"]).paths]
+    pixels = b"".join(photo.pixels.tobytes() for photo in photos if photo.pixels is not None)
+    return {"shard": row["shard"], "facts": json.dumps([photo.facts() for photo in photos]), "pixels": pixels}
+
+
+def unpack(facts, pixels):
+    """Make the photos again out of what `read_shard` packed."""
+    from data.samples import SIZE
+
+    squares = iter(np.frombuffer(pixels, np.uint8).reshape(-1, SIZE, SIZE, 3))
+    photos = [Photo(*each) for each in facts]
+    for photo in photos:
+        if photo.error is None:
+            photo.pixels = next(squares)
+    return photos
+
+
+@contextlib.contextmanager
+def cluster(address=None):
+    """Join a running cluster, or start one on this machine for the length of the block.
+
+    Args:
+        address: "auto", HOST:PORT or ray://HOST:PORT; None to start one.
+
+    Yields:
+        The module ray.
+
+    Raises:
+        InputError: ray is not installed, or there is no cluster at the address.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise InputError("the package ray is not installed; pip install -r requirements-ray.txt") from None
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    if address is not None:
+        _knock(address)
+    code = {"py_modules": [str(ROOT / name) for name in PACKAGES], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}
+    alone = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(address=address, runtime_env=code, logging_level="ERROR", log_to_driver=False, **alone)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as problem:
+        where = f"no Ray cluster can be joined at '{address}'" if address else "Ray cannot be started"
+        raise InputError(f"{where}: {' '.join(str(problem).split())[:200]}") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _knock(address):
+    """Raise InputError if nobody answers at HOST:PORT; Ray itself would try for minutes."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(
+            f"--ray-address '{address}' is none: give HOST:PORT (such as head:6379), ray://HOST:PORT or auto"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS).close()
+    except (OSError, OverflowError) as problem:
+        raise InputError(f"--ray-address '{address}': nothing answers there ({problem})") from None
+
+
+def run_ray(ray, shards, worker, device="auto"):
+    """Explain shards.
+
+    Args:
+        ray: what `cluster` yields.
+        shards: iterable of explain.listing.Shard; all are held here.
+        worker: explain.worker.Worker on the CPU, ready; the actors get its plan and its network.
+        device: "cpu", "cuda", or "auto" for the cluster's GPUs where there are any.
+
+    Yields:
+        explain.worker.Done, in the order in which shards are finished.
+
+    Raises:
+        InputError: from an actor, or the cluster has no GPU though asked for.
+    """
+    rows = [{"shard": shard.to_json()} for shard in shards]
+    if not rows:
+        return
+    resources = ray.cluster_resources()
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
+    if device.startswith("cuda") and not gpus:
+        raise InputError("--device cuda: the Ray cluster has no GPU")
+    on_gpu = gpus > 0 and device != "cpu"
+    most = max(1, min(int(gpus / ACTOR_GPUS) if on_gpu else cpus, len(rows)))
+    settings = {
+        "plan": worker.plan,
+        "model": [ray.put(worker.model)],
+        "device": "cuda" if on_gpu else "cpu",
+    }
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    work = (
+        ray.data.from_items(rows, override_num_blocks=len(rows))
+        .map(read_shard, fn_kwargs={"folder": worker.plan.folder}, num_cpus=READER_CPUS)
+        .map_batches(
+            Actor,
+            batch_size=1,
+            fn_constructor_kwargs=settings,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
+            num_cpus=ACTOR_CPUS,
+            num_gpus=ACTOR_GPUS if on_gpu else 0,
+        )
+    )
+    try:
+        for row in work.iter_rows():
+            yield Done(**row)
+    except ray.exceptions.RayError as problem:
+        raise InputError(_reason(problem)) from None
+
+
+def _reason(problem):
+    """Find the sentence inside an error that has come through several processes."""
+    cause = problem
+    while isinstance(getattr(cause, "cause", None), BaseException):
+        cause = cause.cause
+    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
+    for line in reversed(lines):
+        if "InputError: " in line:
+            return line.rpartition("InputError: ")[2]
+    return f"the work on Ray failed: {lines[-1].strip() if lines else type(problem).__name__}"

@@ -1,0 +1,175 @@
+"""What one worker does with one shard, wherever it runs: read, explain, store."""
+
+import copy
+import itertools
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from explain import storage
+from explain.pictures import picture, save_picture
+from explain.reading import read_photo, to_batch
+from explain.shared_pass import explain_batch
+
+TOP = 5
+FIRST = 100  # images that the index page shows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every worker must know.
+
+    Attributes:
+        folder: absolute path of the images.
+        out: absolute path of the run's folder.
+        methods: some of `explain.shared_pass.METHODS`.
+        save: "maps", "overlays" or "both".
+        batch_size: files in a forward pass.
+        names: name of each class.
+        layer: of Grad-CAM, dotted; None where no method needs one.
+    """
+
+    folder: str
+    out: str
+    methods: tuple
+    save: str
+    batch_size: int
+    names: list
+    layer: str | None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a worker reports of a shard: its number, its files, how many have an error, the worker's place."""
+
+    number: int
+    files: int
+    errors: int
+    place: str = "here"
+
+
+class Stopped(Exception):
+    """The run ends; the shard is left undone."""
+
+
+class Worker:
+    """Holds a network and explains shards with it.
+
+    Args:
+        plan: Plan.
+        model: network that `explain.shared_pass.make_ready` has made ready; another thread takes a twin.
+        device: torch.device.
+    """
+
+    def __init__(self, plan, model, device):
+        self.plan = plan
+        self.model = model
+        self.device = device
+
+    def twin(self):
+        """Return a worker for another thread: modules of its own, the same weights in memory."""
+        tensors = itertools.chain(self.model.parameters(), self.model.buffers())
+        model = copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
+        return Worker(self.plan, model, self.device)
+
+    def read(self, shard):
+        """Read a shard's photos, one at a time."""
+        return (read_photo(Path(self.plan.folder) / path) for path in shard.paths)
+
+    def run(self, shard, photos=None, stopped=lambda: False):
+        """Explain a shard and store what comes of it.
+
+        Batches are consecutive files of the shard, so their composition depends on nothing but the folder.
+
+        Args:
+            shard: explain.listing.Shard.
+            photos: its photos, in order; None to read them.
+            stopped: function that says whether to give up.
+
+        Returns:
+            Done.
+
+        Raises:
+            InputError: the output cannot be written.
+            Stopped: `stopped` said so.
+        """
+        plan, rows = self.plan, []
+        items = enumerate(
+            zip(shard.paths, shard.labels, self.read(shard) if photos is None else photos, strict=True)
+        )
+        with storage.MapsWriter(plan.out, shard.number) as writer:
+            while batch := list(itertools.islice(items, plan.batch_size)):
+                if stopped():
+                    raise Stopped
+                rows += self._explain(shard, batch, writer)
+        storage.write_part(plan.out, shard.number, rows)
+        errors = sum(row["error"] is not None for row in rows) // len(plan.methods)
+        return Done(shard.number, len(shard.paths), errors)
+
+    def _explain(self, shard, batch, writer):
+        """Explain a batch of (place, (path, label, photo)); return the manifest's rows."""
+        good = [(place, item) for place, item in batch if item[2].error is None and not isinstance(item[1], str)]
+        results, seconds = {}, None
+        if good:
+            start = time.perf_counter()
+            x = to_batch([photo for _, (_, _, photo) in good], self.device)
+            y = torch.tensor([label for _, (_, label, _) in good], device=self.device)
+            scores, labels, maps = explain_batch(self.model, x, y, self.plan.methods, self.plan.layer)
+            seconds = (time.perf_counter() - start) / len(good)
+            classes = _describe(scores, labels, self.plan.names)
+            results = {place: (classes[i], {m: maps[m][i] for m in maps}) for i, (place, _) in enumerate(good)}
+        rows = []
+        for place, (path, label, photo) in batch:
+            facts = {"path": printable(path), "sha256": photo.sha256, "width": photo.width, "height": photo.height}
+            if place in results:
+                described, maps = results[place]
+                facts |= described | {"seconds": seconds}
+                rows += [facts | where for where in self._store(shard, place, facts["path"], photo, maps, writer)]
+            else:
+                facts["error"] = photo.error or label
+                rows += [facts | {"method": method} for method in self.plan.methods]
+        return [dict.fromkeys(storage.SCHEMA.names) | row for row in rows]
+
+    def _store(self, shard, place, path, photo, maps, writer):
+        """Store an image's maps and pictures; return for each method the columns that say where."""
+        plan, out = self.plan, Path(self.plan.out)
+        where = {method: {"method": method} for method in maps}
+        if plan.save != "overlays":
+            row = writer.add(path, maps)
+            for columns in where.values():
+                columns |= {"shard": storage.maps_name(shard.number), "row": row}
+        position = shard.first + place
+        if position < FIRST:
+            save_picture(photo.pixels, out / "index" / f"{position:03d}-photo.jpg")
+        if plan.save != "maps" or position < FIRST:
+            for method, heat in maps.items():
+                drawn = picture(photo.pixels, heat, method)
+                if position < FIRST:
+                    save_picture(drawn, out / "index" / f"{position:03d}-{method}.jpg")
+                if plan.save != "maps":
+                    where[method]["overlay"] = storage.overlay_name(shard.number, place, method)
+                    save_picture(drawn, out / where[method]["overlay"])
+        return where.values()
+
+
+def printable(path):
+    """Return a path as text that any table can hold: bytes that are no UTF-8 are written as backslash codes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _describe(scores, labels, names):
+    """Return for each image the manifest's columns about classes."""
+    probabilities, classes = scores.softmax(dim=1).topk(min(TOP, scores.shape[1]), dim=1)
+    return [
+        {
+            "label": label,
+            "name": names[label],
+            "top5": top,
+            "top5_names": [names[i] for i in top],
+            "top5_probabilities": chances,
+        }
+        for label, top, chances in zip(labels.tolist(), classes.tolist(), probabilities.tolist(), strict=True)
+    ]
