@@ -25,7 +25,8 @@ def main():
         figure = open_image(HERE.parent / source)
         save(figure.resize((width, round(figure.height * width / figure.width)), Image.LANCZOS), name)
     pictures = [open_image(HERE.parent / "styles_images" / f"{name}.png") for name in STYLES]
-    row = Image.new("RGB", (sum(p.width for p in pictures) + GAP * (len(pictures) - 1), pictures[0].height), "white")
+    width = sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1)
+    row = Image.new("RGB", (width, pictures[0].height), "white")
     left = 0
     for picture in pictures:
         row.paste(picture, (left, 0))
