@@ -33,7 +33,7 @@ examples:
 """
 CLASSES = ("76", "78", "187", "683", "366", "604")
 SHOW_EVERY = 25  # the course's
-FILM_FRAMES = 50  # at most
+FILM_FRAMES = 25  # at most
 FILM_SECONDS = 5.0
 FILM_HOLD = 2.0  # seconds that the last frame stays
 
@@ -150,7 +150,7 @@ def save_film(film, path):
     durations = [round(1000 * FILM_SECONDS / len(frames))] * (len(frames) - 1) + [round(1000 * FILM_HOLD)]
     with whole_file(path) as temporary:
         frames[0].save(
-            temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=80, method=4
+            temporary, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=60, method=4
         )
 
 

@@ -38,6 +38,7 @@ from visualizers.feature_visualization import ascend_spectrum
 from visualizers.no_trace import as_leaf, untouched
 from visualizers.scores import class_scores
 
+BLUR = 0.5  # standard deviation of the recipe's blur, pixels
 TRUNCATE = 4.0  # standard deviations at which the Gaussian ends, as in SciPy
 
 
@@ -55,7 +56,7 @@ class ClassVisualization:
         Returns:
             Tensor like X.
         """
-        return X.roll((ox, oy), dims=(3, 2))
+        return shifted(X, ox, oy)
 
     def blur_image(self, X, sigma=1):
         """Blur images with a Gaussian, on their own device.
@@ -72,11 +73,7 @@ class ClassVisualization:
         Raises:
             InputError: sigma is negative or not finite.
         """
-        at_least(0, sigma=sigma)
-        weights = gaussian_weights(sigma)
-        for dim in (2, 3):
-            X = _filter(X, weights, dim)
-        return X
+        return blurred(X, sigma)
 
     def create_class_visualization(
         self,
@@ -219,7 +216,7 @@ def ascend_pixels(
         l2_reg: weight of the penalty on the squared norm.
         learning_rate: length of a step.
         num_iterations: steps.
-        blur_every: a blur with standard deviation 0.5 pixels follows the first step and every so many.
+        blur_every: a slight blur follows the first step and every so many.
         max_jitter: largest random shift in pixels, each way.
         size: height and width in pixels, or (height, width).
         seed: integer, or None for a fresh one.
@@ -234,21 +231,35 @@ def ascend_pixels(
     """
     at_least(1, num_iterations=num_iterations, blur_every=blur_every)
     at_least(0, l2_reg=l2_reg, learning_rate=learning_rate, max_jitter=max_jitter)
-    start, tools = Start(model, targets, size=size, seed=seed, dtype=dtype), ClassVisualization()
+    start = Start(model, targets, size=size, seed=seed, dtype=dtype)
     images = start.noise(3, start.height, start.width)
     low, high = (to_normalised(torch.full((1, 3, 1, 1), level, **start.like)) for level in (0.0, 1.0))
     for t in range(num_iterations):
         ox, oy = start.integer(max_jitter), start.integer(max_jitter)
-        images = tools.jitter(images, ox, oy)
+        images = shifted(images, ox, oy)
         images, scores = gradient_step(model, images, start.targets, l2_reg=l2_reg, learning_rate=learning_rate)
-        images = tools.jitter(images, -ox, -oy).clamp(low, high)
+        images = shifted(images, -ox, -oy).clamp(low, high)
         if t % blur_every == 0:
-            images = tools.blur_image(images, sigma=0.5)
+            images = blurred(images, BLUR)
         start.report(callback, t + 1, num_iterations, images, scores)
     return images[: start.wanted]
 
 
 RECIPES = {"course": ascend_pixels, "modern": ascend_spectrum}
+
+
+def shifted(X, ox, oy):
+    """Roll images by ox pixels to the right and oy down."""
+    return X.roll((ox, oy), dims=(3, 2))
+
+
+def blurred(X, sigma):
+    """Blur images with a Gaussian along rows and columns; see `ClassVisualization.blur_image`."""
+    at_least(0, sigma=sigma)
+    weights = gaussian_weights(sigma)
+    for dim in (2, 3):
+        X = _filter(X, weights, dim)
+    return X
 
 
 def gaussian_weights(sigma):

@@ -160,22 +160,19 @@ def _blur_every_step(monkeypatch):
 
 
 def _never_blur(monkeypatch):
-    monkeypatch.setattr(ClassVisualization, "blur_image", lambda self, X, sigma=1: X)
+    monkeypatch.setattr(module, "blurred", lambda X, sigma: X)
 
 
 def _blur_by_one_pixel(monkeypatch):
-    blur = ClassVisualization.blur_image
-    monkeypatch.setattr(ClassVisualization, "blur_image", lambda self, X, sigma=1: blur(self, X))
+    monkeypatch.setattr(module, "BLUR", 1.0)
 
 
 def _jitter_kept(monkeypatch):
-    monkeypatch.setattr(
-        ClassVisualization, "jitter", lambda self, X, ox, oy: X.roll((max(ox, 0), max(oy, 0)), (3, 2))
-    )
+    monkeypatch.setattr(module, "shifted", lambda X, ox, oy: X.roll((max(ox, 0), max(oy, 0)), (3, 2)))
 
 
 def _jitter_swapped(monkeypatch):
-    monkeypatch.setattr(ClassVisualization, "jitter", lambda self, X, ox, oy: X.roll((ox, oy), (2, 3)))
+    monkeypatch.setattr(module, "shifted", lambda X, ox, oy: X.roll((ox, oy), (2, 3)))
 
 
 def _clipped_to_0_1(monkeypatch):

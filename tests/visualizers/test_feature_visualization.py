@@ -17,6 +17,7 @@ from visualizers import ClassVisualization
 from visualizers.ascent import Start, pass_last_relu
 from visualizers.feature_visualization import (
     COLOUR,
+    CONTRAST,
     FALL,
     ascend_spectrum,
     channels_dropped,
@@ -64,7 +65,7 @@ def test_a_spectrum_becomes_the_picture_of_its_definition(height, width):
     pixels = picture_from_spectrum(z, scale, width)
     spectrum = (z[..., 0] + 1j * z[..., 1]).numpy() * scale.numpy()
     waves = np.fft.irfft2(spectrum, s=(height, width), norm="ortho")
-    expected = 1 / (1 + np.exp(-4 * np.einsum("ik,nkhw->nihw", np.array(COLOUR), waves)))
+    expected = 1 / (1 + np.exp(-CONTRAST * np.einsum("ik,nkhw->nihw", np.array(COLOUR), waves)))
     np.testing.assert_allclose(pixels.numpy(), expected, atol=1e-12)
     grey = picture_from_spectrum(torch.zeros_like(z), scale, width)
     assert torch.equal(grey, torch.full_like(grey, 0.5))
