@@ -66,18 +66,14 @@ TECHNIQUES = [
     cam("unweighted", "not weighted", "return A.sum(dim=1).clamp(min=0)"),
     Mutant(
         "gradcam_width_and_height_swapped",
-        {
-            RESIZE: "return np.stack([np.array(Image.fromarray(cam).resize(tuple(size), resample)) for cam in cams])"
-        },
+        {RESIZE: "return np.stack([np.array(Image.fromarray(c).resize(tuple(size), resample)) for c in cams])"},
         {"gradcam": 7},
         "width first",
     ),
     Mutant("gradcam_sum_for_product", {PRODUCT: "return details + cams[..., None]"}, {"gradcam": 8}),
     Mutant(
         "captum_of_another_class",
-        {
-            CAPTUM: "theirs = inputs.each(lambda x, y: compute_attributions(Saliency(inputs.model), x, target=y * 0))"
-        },
+        {CAPTUM: "theirs = inputs.each(lambda x, y: compute_attributions(Saliency(model), x, target=y * 0))"},
         {"saliency_captum": 0, "saliency": 8},
         "another target",
     ),

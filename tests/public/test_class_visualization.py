@@ -1,6 +1,7 @@
 """A class visualization climbs its class score."""
 
 import torch
+
 from visualizers.class_visualization import ClassVisualization
 
 

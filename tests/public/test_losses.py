@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from data.style_images import style_image
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
 from style_utils import extract_features, features_from_img, rel_error, style_transfer
-from torch import nn
 
 CHECKS = Path(__file__).parents[2] / "data" / "style-transfer-checks.npz"
 
