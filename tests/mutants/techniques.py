@@ -73,7 +73,10 @@ TECHNIQUES = [
     Mutant("gradcam_sum_for_product", {PRODUCT: "return details + cams[..., None]"}, {"gradcam": 8}),
     Mutant(
         "captum_of_another_class",
-        {CAPTUM: "theirs = inputs.each(lambda x, y: compute_attributions(Saliency(model), x, target=y * 0))"},
+        {
+            CAPTUM: "theirs = inputs.each(lambda x, y: "
+            "compute_attributions(Saliency(inputs.model), x, target=y * 0))"
+        },
         {"saliency_captum": 0, "saliency": 8},
         "another target",
     ),
