@@ -60,7 +60,7 @@ class Judge:
     def images_with_two_signs(self, rng, shape=(SIDE, SIDE), n=2):
         """The same, each with a class that parts of the image speak for and others against.
 
-        For a class that the whole image speaks for, Grad-CAM without its ReLU would be right.
+        For a class that the whole image speaks for, Grad-CAM without its ReLU or its mean would be right.
         """
         given = self.images(rng, shape, n)
         x = torch.from_numpy(given["X"])
@@ -69,8 +69,9 @@ class Judge:
                 seen = (self.model(x[i : i + 1])[0] > 0).nonzero().flatten().numpy()
             for label in rng.permutation(seen)[:100]:
                 A, dA = refs.layer_maps(self.model, x[i : i + 1], torch.tensor([int(label)]), refs.LAYER)
-                cam = (dA.mean((2, 3), keepdim=True) * A).sum(1)
-                if cam.max() > 0 and (cam < -0.1 * cam.max()).float().mean() > 0.1:
+                cam, unaveraged = (dA.mean((2, 3), keepdim=True) * A).sum(1), (dA * A).sum(1)
+                apart = (cam / cam.max()).relu() - (unaveraged / unaveraged.max()).relu()
+                if cam.max() > 0 and (cam < -0.1 * cam.max()).any() and apart.abs().max() > 0.05:
                     given["y"][i] = label
                     break
         return given

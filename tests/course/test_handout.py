@@ -17,12 +17,8 @@ from image_utils.errors import InputError
 
 ROOT = cutter.ROOT
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}  # two processes of two threads each get in each other's way
-TRIVIAL = {
-    'cmap="gray",',
-    "model = inputs.model",
-    "@torch.no_grad()",
-    "with untouched(model):",
-}  # lines that give no solution away
+# Lines that give no solution away.
+TRIVIAL = {'cmap="gray",', "model = inputs.model", "@torch.no_grad()", "with untouched(model):"}
 
 
 def marked():

@@ -33,13 +33,12 @@ def cam(name, says, body):
     return Mutant(f"gradcam_{name}", {CAM: body}, {"gradcam": 1, "guided": 10}, says)
 
 
+SALIENCY_OF = "inputs.each(lambda x, y: compute_attributions(Saliency(inputs.model), x, target={}))"
 ALPHA = "alpha = dA.mean(dim=(2, 3), keepdim=True)\n"
 TECHNIQUES = [
     saliency("of_the_top_class", "network's own best class", score="scores.amax(1).sum()"),
     saliency("of_all_classes", "sum of all scores", score="scores.sum()"),
-    saliency(
-        "of_the_loss", "the loss was explained", score="scores.log_softmax(1).gather(1, y.view(-1, 1)).sum()"
-    ),
+    saliency("of_the_loss", "the loss was explained", score=OF_Y.replace("scores", "scores.log_softmax(1)")),
     saliency("mean_over_channels", "mean over channels", result="gradient.abs().mean(dim=1)"),
     saliency("sum_over_channels", "sum over channels", result="gradient.abs().sum(dim=1)"),
     saliency("without_magnitude", "magnitude is missing", result="gradient.amax(dim=1)"),
@@ -73,16 +72,13 @@ TECHNIQUES = [
     Mutant("gradcam_sum_for_product", {PRODUCT: "return details + cams[..., None]"}, {"gradcam": 8}),
     Mutant(
         "captum_of_another_class",
-        {
-            CAPTUM: "theirs = inputs.each(lambda x, y: "
-            "compute_attributions(Saliency(inputs.model), x, target=y * 0))"
-        },
+        {CAPTUM: SALIENCY_OF.format("y * 0")},
         {"saliency_captum": 0, "saliency": 8},
         "another target",
     ),
     Mutant(
         "captum_without_a_figure",
-        {CAPTUM: "theirs = inputs.each(lambda x, y: compute_attributions(Saliency(inputs.model), x, target=y))"},
+        {CAPTUM: SALIENCY_OF.format("y")},
         {"saliency_captum": 1.5, "saliency": 8},
         "was not written",
     ),
