@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,15 @@ PACKAGES = ("explain", "visualizers", "image_utils", "data")
 # two actors share each, one computing while the other stores, and the readers take what cores are left.
 ACTOR_CPUS, READER_CPUS, ACTOR_GPUS = 0.75, 0.25, 0.5
 SECONDS = 10  # for an address to answer
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray Data's own actors make Ray warn of restarts, at every start
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 
 
 class Actor:
-    """A worker in a process of its own, which loads the network once, with its first shard.
-
-    Ray warns of references among an actor's constructor arguments, since a restarted actor might not find them any
-    more; those of a call are kept for as long as it may have to be repeated.
-    """
+    """A worker in a process of its own, which loads the network once, with its first shard."""
 
     def __init__(self, device):
         """Take the device's name."""
@@ -51,7 +52,8 @@ class Actor:
 
         if self.worker is None:
             plan, model = ray.get(held[0])
-            self.worker = Worker(plan, make_ready(copy.deepcopy(model), self.device), self.device)
+            node = ray.get_runtime_context().get_node_id()
+            self.worker = Worker(plan, make_ready(copy.deepcopy(model), self.device), self.device, node)
         done = []
         for text, facts, pixels in zip(batch["shard"], batch["facts"], batch["pixels"], strict=True):
             shard = Shard.from_json(text)
@@ -60,7 +62,7 @@ class Actor:
             "number": [d.number for d in done],
             "files": [d.files for d in done],
             "errors": [d.errors for d in done],
-            "place": [ray.get_runtime_context().get_node_id()] * len(done),
+            "place": [d.place for d in done],
         }
 
 
@@ -115,7 +117,8 @@ def cluster(address=None):
         where = f"no Ray cluster can be joined at '{address}'" if address else "Ray cannot be started"
         raise InputError(f"{where}: {' '.join(str(problem).split())[:200]}") from None
     try:
-        yield ray
+        with contextlib.redirect_stdout(sys.stderr):  # where Ray reports a node that died
+            yield ray
     finally:
         ray.shutdown()
 

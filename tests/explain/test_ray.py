@@ -1,6 +1,5 @@
 """Ray gives what one machine gives: on two nodes, with one of them killed, and with mistakes in a line."""
 
-import os
 import subprocess
 import sys
 import time
@@ -12,9 +11,9 @@ from tests.explain.commands import assert_refused, assert_same_run, explain
 from tests.explain.folders import make_folder
 
 pytest.importorskip("ray")
-pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
-COUNT, BROKEN = 120, 15
+COUNT, BROKEN = 160, 20
 ARGUMENTS = ("--methods", "saliency,guided_gradcam", "--batch-size", 4, "--shard-size", 4, "--device", "cpu")
 
 
@@ -46,35 +45,44 @@ def nodes(monkeypatch):
         cluster.shutdown()
 
 
-def start(folder, out, address):
-    arguments = ["-m", "explain", folder, "--out", out, *ARGUMENTS, "--engine", "ray", "--ray-address", address]
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
+def places(out):
+    """The nodes that have finished a shard so far."""
+    metadata = [pq.read_schema(part).metadata for part in (out / "parts").glob("[0-9]*.parquet")]
+    return {each[b"place"] for each in metadata}
+
+
+def test_two_nodes_and_one_killed_in_the_middle(folder, local, nodes, tmp_path):
+    cluster, second = nodes
+    out = tmp_path / "out"
+    command = [
+        "-m",
+        "explain",
+        folder,
+        "--out",
+        out,
+        *ARGUMENTS,
+        "--engine",
+        "ray",
+        "--ray-address",
+        cluster.address,
+    ]
+    running = subprocess.Popen(
+        [sys.executable, *map(str, command)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def test_two_nodes_and_one_killed_in_the_middle(folder, local, nodes, tmp_path):
-    cluster, second = nodes
-    whole = start(folder, tmp_path / "whole", cluster.address)
-    printed, said = whole.communicate(timeout=240)
-    assert (whole.returncode, printed) == (0, ""), said
-    assert said.startswith(f"explain: {COUNT} images, {BROKEN} with an error; {COUNT} now in "), said
-    assert said.endswith("on 2 Ray nodes\n"), said
-    assert_same_run(tmp_path / "whole", local)
-
-    out = tmp_path / "killed"
-    broken = start(folder, out, cluster.address)
-    parts = out / "parts"
-    while broken.poll() is None and not (parts.is_dir() and len(os.listdir(parts)) >= 4):  # noqa: PTH208
+    while running.poll() is None and len(places(out)) < 2:
         time.sleep(0.02)
-    assert broken.poll() is None, "the run ended before the node could be killed"
+    left = COUNT // 4 - len(list((out / "parts").glob("[0-9]*")))
+    assert running.poll() is None and left > 0, "the run ended before both nodes had done a part"
     cluster.remove_node(second, allow_graceful=False)
-    printed, said = broken.communicate(timeout=240)
-    assert (broken.returncode, printed) == (0, ""), said
+    printed, said = running.communicate(timeout=240)
+    assert (running.returncode, printed) == (0, ""), said
+    summary = said.splitlines()[-1]
+    assert summary.startswith(f"explain: {COUNT} images, {BROKEN} with an error; {COUNT} now in "), said
+    assert summary.endswith("on 2 Ray nodes"), said
     assert_same_run(out, local)
 
 
