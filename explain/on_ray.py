@@ -6,13 +6,16 @@ was doing is done again elsewhere: a shard's files are moved into place whole, a
 """
 
 import contextlib
+import copy
 import json
 import logging
 import os
 import socket
+import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from explain.listing import Shard
 from explain.reading import Photo, read_photo
@@ -22,32 +25,35 @@ from image_utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("explain", "visualizers", "image_utils", "data")
-# Reservations are what Ray counts, not what is used. One actor a core leaves a quarter of every core to the
-# readers (an actor that reserves all of it starves them, and the run hangs); two actors share a GPU, one computing
-# while the other stores.
+# Reservations are what Ray counts, not what is used. Without GPUs there is one actor a core, which leaves a
+# quarter of it for one reader (an actor that reserves all of it starves the readers, and the run hangs). With GPUs
+# two actors share each, one computing while the other stores, and the readers take what cores are left.
 ACTOR_CPUS, READER_CPUS, ACTOR_GPUS = 0.75, 0.25, 0.5
 SECONDS = 10  # for an address to answer
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray Data's own actors make Ray warn of restarts, at every start
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
 
 class Actor:
-    """A worker in a process of its own, which loads the network once."""
+    """A worker in a process of its own, which loads the network once, with its first shard."""
 
-    def __init__(self, plan, model, device):
-        """Take the network, by a reference in a list: it is fetched when this module is imported, not before."""
-        import ray
-        import torch
-
+    def __init__(self, device):
+        """Take the device's name."""
+        self.device = torch.device(device)
+        self.worker = None
         torch.set_num_threads(1)  # as on one machine
-        self.worker = Worker(plan, make_ready(ray.get(model[0]), device), torch.device(device))
-        self.node = ray.get_runtime_context().get_node_id()
 
-    def __call__(self, batch):
-        """Explain the shards of a batch, one."""
+    def __call__(self, batch, held):
+        """Explain the shards of a batch, one; `held` is a list of the reference to (plan, network)."""
+        import ray
+
+        if self.worker is None:
+            plan, model = ray.get(held[0])
+            node = ray.get_runtime_context().get_node_id()
+            self.worker = Worker(plan, make_ready(copy.deepcopy(model), self.device), self.device, node)
         done = []
         for text, facts, pixels in zip(batch["shard"], batch["facts"], batch["pixels"], strict=True):
             shard = Shard.from_json(text)
@@ -56,7 +62,7 @@ class Actor:
             "number": [d.number for d in done],
             "files": [d.files for d in done],
             "errors": [d.errors for d in done],
-            "place": [self.node] * len(done),
+            "place": [d.place for d in done],
         }
 
 
@@ -111,7 +117,8 @@ def cluster(address=None):
         where = f"no Ray cluster can be joined at '{address}'" if address else "Ray cannot be started"
         raise InputError(f"{where}: {' '.join(str(problem).split())[:200]}") from None
     try:
-        yield ray
+        with contextlib.redirect_stdout(sys.stderr):  # where Ray reports a node that died
+            yield ray
     finally:
         ray.shutdown()
 
@@ -155,20 +162,22 @@ def run_ray(ray, shards, worker, device="auto"):
         raise InputError("--device cuda: the Ray cluster has no GPU")
     on_gpu = gpus > 0 and device != "cpu"
     most = max(1, min(int(gpus / ACTOR_GPUS) if on_gpu else cpus, len(rows)))
-    settings = {
-        "plan": worker.plan,
-        "model": [ray.put(worker.model)],
-        "device": "cuda" if on_gpu else "cpu",
-    }
+    held = [ray.put((worker.plan, worker.model))]
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     work = (
         ray.data.from_items(rows, override_num_blocks=len(rows))
-        .map(read_shard, fn_kwargs={"folder": worker.plan.folder}, num_cpus=READER_CPUS)
+        .map(
+            read_shard,
+            fn_kwargs={"folder": worker.plan.folder},
+            num_cpus=1 if on_gpu else READER_CPUS,
+            concurrency=None if on_gpu else max(1, cpus),
+        )
         .map_batches(
             Actor,
             batch_size=1,
-            fn_constructor_kwargs=settings,
+            fn_constructor_kwargs={"device": "cuda" if on_gpu else "cpu"},
+            fn_kwargs={"held": held},
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
             num_cpus=ACTOR_CPUS,
             num_gpus=ACTOR_GPUS if on_gpu else 0,

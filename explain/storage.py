@@ -108,17 +108,18 @@ def _tensor(array):
     return pa.ExtensionArray.from_storage(kind, pa.FixedSizeListArray.from_arrays(flat, array.size))
 
 
-def write_part(out, number, rows):
+def write_part(out, number, rows, place="here"):
     """Write the manifest's rows of a shard, and with them the length of its maps' file; the shard is finished.
 
     Args:
         out: the run's folder.
         number: of the shard.
         rows: list of dicts from SCHEMA's names to values.
+        place: who did it, noted beside the rows.
     """
     maps = Path(out) / maps_name(number)
     length = maps.stat().st_size if any(row["shard"] for row in rows) else 0
-    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"bytes": str(length)}))
+    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"bytes": str(length), "place": place}))
     with whole_file(part_file(out, number)) as temporary:
         pq.write_table(table, temporary)
 

@@ -48,7 +48,7 @@ class Done:
     number: int
     files: int
     errors: int
-    place: str = "here"
+    place: str
 
 
 class Stopped(Exception):
@@ -62,12 +62,14 @@ class Worker:
         plan: Plan.
         model: network that `explain.shared_pass.make_ready` has made ready; another thread takes a twin.
         device: torch.device.
+        place: name of where the worker is.
     """
 
-    def __init__(self, plan, model, device):
+    def __init__(self, plan, model, device, place="here"):
         self.plan = plan
         self.model = model
         self.device = device
+        self.place = place
 
     def twin(self):
         """Return a worker for another thread: modules of its own, the same weights in memory."""
@@ -105,9 +107,9 @@ class Worker:
                 if stopped():
                     raise Stopped
                 rows += self._explain(shard, batch, writer)
-        storage.write_part(plan.out, shard.number, rows)
+        storage.write_part(plan.out, shard.number, rows, self.place)
         errors = sum(row["error"] is not None for row in rows) // len(plan.methods)
-        return Done(shard.number, len(shard.paths), errors)
+        return Done(shard.number, len(shard.paths), errors, self.place)
 
     def _explain(self, shard, batch, writer):
         """Explain a batch of (place, (path, label, photo)); return the manifest's rows."""
