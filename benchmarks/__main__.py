@@ -1,4 +1,4 @@
-"""python -m benchmarks: every row, ours beside its peers. See benchmarks/README.md for what was found.
+"""python -m benchmarks: ours beside its peers, in turn.
 
 python -m benchmarks                      all groups
 python -m benchmarks attribution style    some
@@ -18,10 +18,6 @@ from image_utils.writing import save_json
 
 GROUPS = {
     "attribution": "benchmarks.attribution",
-    "fooling": "benchmarks.fooling_rows",
-    "class_visualization": "benchmarks.class_visualization_rows",
-    "style": "benchmarks.style",
-    "scaling": "benchmarks.scaling",
 }
 
 

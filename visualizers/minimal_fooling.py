@@ -30,9 +30,10 @@ from visualizers.no_trace import as_leaf
 from visualizers.scores import class_scores
 
 LEVELS = 255
-BLEND = (0.3, 0.03)  # share of the newest gradient in the direction: first and last step, a cosine between
-NORM_STEP = (0.1, 0.01)  # largest relative change of the norm: first and last step, geometric between
-SOFTNESS = 0.06  # of the maximum over the other classes, as a share of the first margin
+# First and last step's value of
+BLEND = (0.35, 0.03)  # the newest gradient's share in the direction; a cosine between
+NORM_STEP = (0.1, 0.01)  # the largest relative change of the norm; geometric between
+SOFTNESS = (0.2, 0.002)  # T, see margin_and_gradient, as a share of the margin missing at first; likewise
 SAMPLE = 8192  # how many of an image's values lambda is found on
 HALVINGS = 20  # of the interval for lambda
 TINY = 1e-20
@@ -65,30 +66,29 @@ def _others(scores, target):
     # <<< Solution
 
 
-def margin_and_gradient(network, x, target, softness=None):
+def margin_and_gradient(network, x, target, softness):
     """Compute the margin, and the gradient of a smooth one.
 
     The smooth margin s_t - T log sum_{j != t} exp(s_j / T) tends to f as T goes to 0. Its gradient lowers all
-    classes near the top at once, not just the one that happens to lead, and is not zero where the target's score
-    alone has none.
+    classes near the top at once, not just the one that happens to lead, which finds the better region; f itself
+    finds the smaller change there. Neither gradient is zero where the target's score alone has none.
 
     Args:
         network: function from levels (N, 3, H, W) to class scores (N, C).
         x: Tensor (N, 3, H, W), levels.
         target: int64 Tensor (N,).
-        softness: Tensor (N,), T in score units; None takes SOFTNESS times the margin's size.
+        softness: Tensor (N,), T in score units, positive.
 
     Returns:
-        (f, gradient, softness): Tensors (N,), (N, 3, H, W) and (N,).
+        (f, gradient): Tensors (N,) and (N, 3, H, W).
     """
     # >>> Solution: scores, margin, smooth margin, gradient
     x = as_leaf(x)
     scores = network(x)
-    f = target_margin(scores, target).detach()
-    T = (SOFTNESS * f.abs()).clamp(min=1e-6) if softness is None else softness
-    smooth = class_scores(scores, target) - T * (_others(scores, target) / T.view(-1, 1)).logsumexp(dim=1)
+    others = _others(scores, target) / softness.view(-1, 1)
+    smooth = class_scores(scores, target) - softness * others.logsumexp(dim=1)
     (gradient,) = torch.autograd.grad(smooth.sum(), x)
-    return f, gradient, T
+    return target_margin(scores, target).detach(), gradient
     # <<< Solution
 
 
@@ -138,10 +138,12 @@ def smallest_change(network, x, target, *, steps, margin):
     """
     # >>> Solution: repeat the linearised solution, and keep the smallest change that fools, for each image its own
     change, low, high = torch.zeros_like(x), -x, LEVELS - x
-    best, softness = _Best(x), None
+    best = _Best(x)
+    with torch.no_grad():
+        missing = (margin - target_margin(network(x), target)).abs().clamp(min=TINY)
     for step in range(steps):
         progress = step / max(steps - 1, 1)
-        f, gradient, softness = margin_and_gradient(network, x + change, target, softness)
+        f, gradient = margin_and_gradient(network, x + change, target, missing * _geometric(SOFTNESS, progress))
         best.update(change, f, margin, step)
         if step == steps - 1:
             break
@@ -149,9 +151,8 @@ def smallest_change(network, x, target, *, steps, margin):
             direction = _unit(gradient)
             norm = (margin - f).clamp(min=0) / _norm(gradient).clamp(min=TINY)
         else:
-            blend = BLEND[1] + (BLEND[0] - BLEND[1]) * (1 + math.cos(math.pi * progress)) / 2
-            direction = torch.lerp(direction, _unit(gradient), blend)
-            limit = NORM_STEP[0] * (NORM_STEP[1] / NORM_STEP[0]) ** progress
+            direction = torch.lerp(direction, _unit(gradient), _cosine(BLEND, progress))
+            limit = _geometric(NORM_STEP, progress)
             gain = (gradient * change).flatten(1).sum(dim=1)
             wanted = torch.where(gain > 0, (margin - f) / gain.clamp(min=TINY), (margin - f).sign())
             norm = norm * (1 + wanted.clamp(-limit, limit))
@@ -180,6 +181,18 @@ class _Best:
         self.step[better] = step
         self.fools |= fools
         # <<< Solution
+
+
+def _cosine(ends, progress):
+    # >>> Solution: half a cosine from one end to the other
+    return ends[1] + (ends[0] - ends[1]) * (1 + math.cos(math.pi * progress)) / 2
+    # <<< Solution
+
+
+def _geometric(ends, progress):
+    # >>> Solution: from one end to the other by a constant factor
+    return ends[0] * (ends[1] / ends[0]) ** progress
+    # <<< Solution
 
 
 def _norm(values):
