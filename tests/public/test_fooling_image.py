@@ -1,6 +1,7 @@
 """A fooling image fools, and leaves the original."""
 
 import torch
+
 from visualizers.fooling_image import FoolingImage
 
 
