@@ -12,8 +12,8 @@ from course.autograder.technique_tasks import MEAN, STD
 
 FEW_STEPS = 15
 NO_PENALTY = (
-    "the L2 penalty has no gradient, or next to none: is it part of what is differentiated, as a Tensor, and the sum "
-    "of squares rather than the norm?"
+    "the L2 penalty has no gradient, or next to none: is it part of what is differentiated, as a Tensor, "
+    "and the sum of squares rather than the norm?"
 )
 MAX_SEEN = 40  # images that come back of those shown to the network
 TIE = 1e-2  # score units; a lead this small may be rounding
