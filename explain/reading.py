@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,10 @@ def read_photo(file) -> Photo:
     """Read an image file; whatever is wrong with it becomes the photo's error."""
     photo = Photo()
     try:
-        if Path(file).stat().st_size > MAX_BYTES:
+        status = Path(file).stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+            raise InputError("it is no ordinary file")
+        if status.st_size > MAX_BYTES:
             raise InputError(f"the file has more than {MAX_BYTES:,} bytes")
         content = Path(file).read_bytes()
         photo.sha256 = hashlib.sha256(content).hexdigest()

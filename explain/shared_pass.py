@@ -26,17 +26,17 @@ class PlainThenGuided(torch.autograd.Function):
     """ReLU whose backward pass is the plain derivative or `CustomReLU`'s rule, whichever is asked for."""
 
     @staticmethod
-    def forward(ctx, x, rule):
+    def forward(ctx, x, rule, inplace):
         """Compute max(x, 0); `rule` is a dict whose "guided" says which backward pass to take in its time."""
         ctx.rule = rule
-        return CustomReLU.forward(ctx, x)
+        return CustomReLU.forward(ctx, x, inplace)
 
     @staticmethod
     def backward(ctx, dout):
         """Pass the signal dout on by the rule that is now in force."""
         if ctx.rule["guided"]:
-            return CustomReLU.backward(ctx, dout), None
-        return torch.ops.aten.threshold_backward(dout, *ctx.saved_tensors, 0), None
+            return CustomReLU.backward(ctx, dout)[0], None, None
+        return torch.ops.aten.threshold_backward(dout, *ctx.saved_tensors, 0), None, None
 
 
 def explain_batch(model, x, y, methods, layer):
@@ -67,6 +67,8 @@ def explain_batch(model, x, y, methods, layer):
         if guided:
             relu = _with(PlainThenGuided, rule)
             run = stack.enter_context(relus_replaced(model, relu, functional="guide"))
+            with torch.no_grad():
+                run(x[:1])  # looks for ReLUs out of reach, before the graph is cut: a layer can be cut once
         if localised:
             maps = stack.enter_context(cut_at(find_layer(model, layer), below=plain or bool(guided)))
         pixels = as_leaf(x)
@@ -90,7 +92,7 @@ def explain_batch(model, x, y, methods, layer):
 
 
 def _with(function, rule):
-    return lambda x: function.apply(x, rule)
+    return lambda x, inplace: function.apply(x, rule, inplace)
 
 
 def _gradients(total, sources, *, keep):

@@ -64,13 +64,16 @@ def relus_replaced(model, rule, *, functional="refuse"):
 
 
 def _run(model, watch, functional, x):
+    if watch.satisfied:
+        return model(x)
     # What runs for one image runs for all of a batch, and watching costs about as much as computing.
-    with watch, torch.set_grad_enabled(len(x) == 1):
+    with watch, torch.set_grad_enabled(len(x) == 1 and torch.is_grad_enabled()):
         outputs = model(x[:1].clone())
     if watch.missed:
         raise InputError(_explain(watch.missed, functional))
     if not watch.replaced:
         raise InputError("the network runs no ReLU, so guided backpropagation would be its plain gradient")
+    watch.satisfied = True
     return outputs if len(x) == 1 else model(x)
 
 
@@ -124,6 +127,7 @@ class _Watch(TorchDispatchMode):
         self.replaced = 0  # ReLUs computed by the rule
         self.missed = []  # operations that computed the others
         self.in_rule = False
+        self.satisfied = False  # once a forward pass ran no ReLU but the rule's
 
     def rectify(self, input, ceiling=None, inplace=False):
         """Compute a ReLU by the rule; `inplace` overwrites the input, as whoever else holds it expects."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 
 import numpy as np
 import pytest
@@ -49,6 +50,12 @@ def test_every_broken_file_has_a_line(tmp_path, picture):
     for file in [*files, tmp_path / "nowhere.jpg", tmp_path]:
         photo = read_photo(file)
         assert photo.pixels is None and photo.error and "\n" not in photo.error, file
+
+
+def test_a_link_to_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "pipe")
+    assert read_photo(tmp_path / "a.jpg").error == "it is no ordinary file"
 
 
 def test_ribbons_and_giants_are_errors(tmp_path, monkeypatch):
