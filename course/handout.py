@@ -96,8 +96,9 @@ def make_handout(out, *, root=ROOT):
 
 def cut_file(root, file):
     """Return the student's version of a Python file: parts cut out, functions beyond the assignment emptied."""
-    given = [function for other, function in parts.GIVEN if other == file]
-    text = cut((root / file).read_text(encoding="utf-8"), file, given=given)
+    text = cut(
+        (root / file).read_text(encoding="utf-8"), file, given=lambda function: parts.is_given(file, function)
+    )
     return empty(text, EMPTIED[file], file) if file in EMPTIED else text
 
 

@@ -119,13 +119,13 @@ def bodies_of(source, blocks=None):
     return [textwrap.dedent("\n".join(lines[b.first : b.last])) for b in blocks]
 
 
-def cut(source, name="source", *, given=()):
+def cut(source, name="source", *, given=lambda function: False):
     """Put a TODO box in place of each student's part.
 
     Args:
         source: text of a Python file.
         name: what to call it in messages.
-        given: dotted names of marked functions that nobody has to write; they keep their bodies.
+        given: says of a marked function, by its dotted name, whether it keeps its body.
 
     Returns:
         The text of the student's file; without markers the same text.
@@ -135,7 +135,7 @@ def cut(source, name="source", *, given=()):
     """
     blocks = find_blocks(source, name)
     bodies = [body.split("\n") for body in bodies_of(source, blocks)]
-    new = [body if b.function in given else todo_box(b) for b, body in zip(blocks, bodies, strict=True)]
+    new = [body if given(b.function) else todo_box(b) for b, body in zip(blocks, bodies, strict=True)]
     return _replace(source, blocks, new)
 
 

@@ -10,6 +10,14 @@ from course.autograder.judging import RIGHT, Verdict
 from course.autograder.tasks import Check, Task
 from course.autograder.technique_tasks import MEAN, STD
 
+FEW_STEPS = 15
+NO_PENALTY = (
+    "the L2 penalty has no gradient, or next to none: is it part of what is differentiated, as a Tensor, "
+    "and the sum of squares rather than the norm?"
+)
+MAX_SEEN = 40  # images that come back of those shown to the network
+TIE = 1e-2  # score units; a lead this small may be rounding
+
 
 class Ascent:
     """Inputs and judgements, on the network of a `technique_tasks.Judge`."""
@@ -18,12 +26,15 @@ class Ascent:
         self.judge = judge
 
     def fooling_inputs(self, rng):
-        """A photograph and a target whose score has a gradient."""
+        """A photograph, and a target that takes some steps to reach, but not many."""
         given = self.judge.images(rng, n=1)
         x = torch.from_numpy(given["X"])
         with torch.no_grad():
-            ranked = self.judge.model(x)[0].argsort(descending=True)
-        return {**given, "target": int(ranked[rng.integers(10, 60)])}
+            ranked = self.judge.model(x)[0].argsort(descending=True).tolist()
+        for target in rng.permutation(ranked[10:200])[:20]:
+            if 3 <= len(refs.fool(self.judge.model, x, int(target), steps=FEW_STEPS)) <= FEW_STEPS:
+                break
+        return {**given, "target": int(target)}
 
     def fools(self, inputs, answers):
         """The network sees the target, and the original is as it was."""
@@ -31,32 +42,48 @@ class Ascent:
         if image is None or image.shape != inputs["X"].shape or not np.isfinite(image).all():
             return Verdict(0.0, "an image like X is wanted, all values finite")
         with torch.no_grad():
-            seen = int(self.judge.model(torch.from_numpy(image)).argmax())
-        if seen != inputs["target"]:
-            return Verdict(0.0, f"the network sees class {seen}, not the target {inputs['target']}")
+            scores = self.judge.model(torch.from_numpy(image))[0]
+        if scores[inputs["target"]] < scores.max() - TIE:
+            return Verdict(
+                0.0, f"the network sees class {int(scores.argmax())}, not the target {inputs['target']}"
+            )
         return RIGHT if answers.get("kept") is True else Verdict(0.5, "X itself was changed; work on a copy")
 
     def recipe(self, inputs, answers):
-        """Step by step the course's image."""
-        X, target = torch.from_numpy(inputs["X"]), inputs["target"]
-        right = refs.fool(self.judge.model, X, target) - X
-        found = answers.get("image")
-        if found is None or found.shape != inputs["X"].shape:
-            return Verdict(0.0, "an image like X is wanted")
-        mistakes = {
-            "the target's score falls: add the step, do not subtract it": {"sign": -1},
-            "every step is taken twice": {"times": 2},
-            "it does not stop when the network is fooled": {"early_stop": False},
-            "the gradient is not divided by its norm": {"normalise": False},
-            "the step is 1, not 10, times the normalised gradient": {"rate": 1.0},
-        }
-        wrong = {}
-        if not _near(found - inputs["X"], right):
-            wrong = {m: refs.fool(self.judge.model, X, target, **options) - X for m, options in mistakes.items()}
-        for message, image in wrong.items():
-            if _near(found - inputs["X"], image):
-                return Verdict(0.0, message)
-        return Verdict(0.0, "the steps are not 10 g / |g| from X until the network is fooled") if wrong else RIGHT
+        """Each image follows from the one before by the course's step, until the network is fooled."""
+        seen, last, target = answers.get("images"), answers.get("image"), inputs["target"]
+        shape = inputs["X"].shape
+        if last is None or last.shape != shape or seen is None or seen.shape[1:] != shape[1:] or len(seen) == 0:
+            return Verdict(0.0, "an image like X is wanted, found by asking the network")
+        images = [x for i, x in enumerate(seen) if i == 0 or not np.array_equal(x, seen[i - 1])]
+        if len(seen) < MAX_SEEN and not np.array_equal(images[-1], last[0]):
+            images.append(last[0])
+        images = list(itertools.takewhile(lambda x: np.isfinite(x).all(), images))
+        if not images or not _near(images[0], inputs["X"][0]):
+            return Verdict(0.0, "it does not start from X")
+        if len(images) == 1:
+            return Verdict(0.0, "no step was taken")
+
+        def follow(**options):
+            for before, after in itertools.pairwise(images):
+                expected = refs.fool_step(self.judge.model, torch.from_numpy(before[None]), target, **options)[0]
+                if not _near(after - before, expected.numpy() - before):
+                    return False
+            return True
+
+        if not follow():
+            mistakes = {
+                "the target's score falls: add the step, do not subtract it": {"sign": -1},
+                "every step is taken twice": {"times": 2},
+                "the gradient is not divided by its norm": {"normalise": False},
+                "the step is 1, not 10, times the normalised gradient": {"rate": 1.0},
+            }
+            named = [message for message, options in mistakes.items() if follow(**options)]
+            return Verdict(0.0, named[0] if named else "the steps are not 10 g / |g|")
+        with torch.no_grad():
+            best = self.judge.model(torch.from_numpy(np.stack(images[:-1]))).topk(2)
+        fooled = (best.indices[:, 0] == target) & (best.values[:, 0] > best.values[:, 1] + TIE)
+        return Verdict(0.0, "it does not stop when the network is fooled") if fooled.any() else RIGHT
 
     def visualization_inputs(self, rng):
         """A class, and keywords under which every step can be followed: no jitter, no blur but at first.
@@ -97,11 +124,8 @@ class Ascent:
             if follows():
                 return RIGHT
             without = {
-                "the L2 penalty has no gradient: is it part of what is differentiated, as a Tensor?": {
-                    "penalty": "none"
-                },
+                NO_PENALTY: {"penalty": "none"},
                 "the L2 penalty has the wrong sign: it is subtracted from the score": {"penalty": "rewarded"},
-                "the penalty is the sum of squares, not the norm": {"penalty": "norm"},
             }
             for message, options in without.items():
                 if follows(**options):

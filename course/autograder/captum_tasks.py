@@ -38,7 +38,9 @@ def judge_conductance(base, inputs, answers):
         shape = base.model.features[: refs.EARLY + 1](x).shape
     if found is None or found.shape != tuple(shape):
         return Verdict(0.0, f"Captum's LayerConductance of features[{refs.EARLY}] is wanted, {tuple(shape)}")
-    if not close(found.reshape(len(found), -1).sum(1), gain, 0.05):
+    if not close(
+        found.reshape(len(found), -1).sum(1), gain, 0.2
+    ):  # 50 steps leave 2 % at the median, 5 % at most of 40 draws
         return Verdict(0.0, "the conductances do not sum to the gain in the class score: another target?")
     written = "layer_conductance_captum.png" in answers.get("written", [])
     return RIGHT if written else Verdict(0.5, "layer_conductance_captum.png was not written")

@@ -55,7 +55,9 @@ def guided_backprop(inputs, find):
 def grad_cam(inputs, find):
     """Grad-CAM."""
     method = find("visualizers", "gradcam", "GradCam")().grad_cam
-    return {"maps": _array(method(*_arguments(inputs)), "grad_cam")}
+    X, y, model = _arguments(inputs)
+    model.classifier[1].bias.data -= inputs["lowered"]
+    return {"maps": _array(method(X, y, model), "grad_cam")}
 
 
 def guided_grad_cam(inputs, find):
@@ -73,39 +75,45 @@ def guided_grad_cam(inputs, find):
     return {"maps": _array(WithRightFactors().guided_grad_cam(*_arguments(inputs)), "guided_grad_cam")}
 
 
+MAX_SEEN = 40  # images kept of what a network was shown
+
+
+def _watched(seen):
+    """Return the network, wrapped so that the first image of each call is kept in the list `seen`."""
+    from torch import nn
+
+    class Watched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = _network()
+
+        def forward(self, x):
+            if len(seen) < MAX_SEEN:
+                seen.append(x[:1].detach().cpu().numpy().astype(np.float32))
+            return self.network(x)
+
+    return Watched()
+
+
 def fooling(inputs, find):
-    """The fooling image, and whether the original was left alone."""
+    """The fooling image, what the network was shown on the way, and whether the original was left alone."""
     import torch
 
     make = find("visualizers", "fooling_image", "FoolingImage")().make_fooling_image
-    X, _, model = _arguments(inputs)
+    X, seen = torch.from_numpy(inputs["X"]), []
     before = X.clone()
-    made = make(X, inputs["target"], model)
-    return {"image": _array(made, "make_fooling_image"), "kept": bool(torch.equal(before, X))}
+    made = _array(make(X, inputs["target"], _watched(seen)), "make_fooling_image")
+    return {"image": made, "images": np.concatenate(seen), "kept": bool(torch.equal(before, X))}
 
 
 def class_visualization(inputs, find):
-    """Every image that the class visualization shows to the network."""
+    """What the class visualization shows to the network, image by image."""
     import torch
-    from torch import nn
 
-    seen = []
-
-    class Watched(nn.Module):
-        def __init__(self, network):
-            super().__init__()
-            self.network = network
-
-        def forward(self, x):
-            seen.append(x[:1].detach().cpu().numpy().copy())
-            return self.network(x)
-
+    seen, names = [], {i: str(i) for i in range(1000)}
     create = find("visualizers", "class_visualization", "ClassVisualization")().create_class_visualization
-    names = {i: str(i) for i in range(1000)}
-    create(
-        inputs["target"], names, Watched(_network()), torch.FloatTensor, generate_plots=False, **inputs["keywords"]
-    )
-    return {"images": np.concatenate(seen).astype(np.float32)}
+    create(inputs["target"], names, _watched(seen), torch.FloatTensor, generate_plots=False, **inputs["keywords"])
+    return {"images": np.concatenate(seen)}
 
 
 def captum_script(inputs, find):

@@ -3,6 +3,7 @@
 Written on the published network with plain autograd; nothing is shared with the solution.
 """
 
+import copy
 import functools
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def network_with_rule(skeleton, rule):
     return model
 
 
+def lowered(model, by):
+    """A copy of the network with a lower bias of its last convolution."""
+    model = copy.deepcopy(model)
+    model.classifier[1].bias.data -= by
+    return model
+
+
 def layer_maps(model, x, y, layer):
     """A layer's maps A, and the gradient of the class scores' sum by them."""
     A = model.features[: layer + 1](x).detach().requires_grad_()
@@ -79,24 +87,25 @@ def layer_maps(model, x, y, layer):
     return A.detach(), torch.autograd.grad(scores.gather(1, y[:, None]).sum(), A)[0]
 
 
-def fool(model, X, target, *, steps=100, rate=10.0, sign=1, times=1, early_stop=True, normalise=True):
-    """The course's fooling image, and its variants."""
-    x = X.clone()
-    for _ in range(steps):
-        x.requires_grad_()
-        scores = model(x)
-        if early_stop and int(scores.argmax()) == target:
-            break
-        g = torch.autograd.grad(scores[0, target], x)[0]
-        step = rate * g / g.norm() if normalise else rate * g
-        x = x.detach() + sign * times * step
-    return x.detach()
+def fool_step(model, x, target, *, rate=10.0, sign=1, times=1, normalise=True):
+    """One step of the course's fooling image, and variants."""
+    x = x.clone().requires_grad_()
+    g = torch.autograd.grad(model(x)[0, target], x)[0]
+    return x.detach() + sign * times * rate * (g / g.norm() if normalise else g)
+
+
+def fool(model, x, target, *, steps):
+    """List the images on the course's way from x to the target, at most steps + 1; fewer if it is reached."""
+    images = [x]
+    while len(images) <= steps and int(model(images[-1]).argmax()) != target:
+        images.append(fool_step(model, images[-1], target))
+    return images
 
 
 def climb(model, x, target, l2, rate, *, sign=1, normalise=True, penalty="squares", times=1):
     """One step of the course's class visualization from image x, clamped to what pixels can be; and variants."""
     x = x.clone().requires_grad_()
-    punished = {"squares": (x**2).sum(), "norm": x.norm(), "none": 0.0, "rewarded": -(x**2).sum()}[penalty]
+    punished = {"squares": (x**2).sum(), "none": 0.0, "rewarded": -(x**2).sum()}[penalty]
     g = torch.autograd.grad(model(x)[0, target] - l2 * punished, x)[0]
     step = rate * g / g.norm() if normalise else rate * g
     return x.detach() + sign * times * step

@@ -10,6 +10,7 @@ from course import parts
 from course.autograder.grade import grade
 from course.autograder.unpack import read_submission, write_files
 from course.handout import ROOT
+from tests.mutants.ascents import ASCENTS
 from tests.mutants.hostile import HOSTILE
 from tests.mutants.losses import LOSSES
 from tests.mutants.techniques import TECHNIQUES
@@ -24,7 +25,7 @@ def total(img):
         loss = loss + (img[..., j + 1] - img[..., j]).square().sum()
     return loss
 """
-MUTANTS = [*LOSSES, *UPDATES, *TECHNIQUES, *HOSTILE]
+MUTANTS = [*LOSSES, *UPDATES, *TECHNIQUES, *ASCENTS, *HOSTILE]
 
 
 def test_there_are_enough_and_each_has_its_name():

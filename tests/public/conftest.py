@@ -1,7 +1,5 @@
 """What the public checks share."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,13 +8,6 @@ from command_line import Inputs
 from data import load_network
 from data_utils import load_imagenet_val
 from image_utils.pixels import to_input
-
-VISUALIZERS = Path(__file__).parents[2] / "visualizers"
-collect_ignore = [
-    f"test_{name}.py"
-    for name in ("fooling_image", "class_visualization")
-    if not (VISUALIZERS / f"{name}.py").exists()
-]
 
 
 @pytest.fixture(scope="session")
