@@ -16,7 +16,7 @@ from explain.index_page import write_index
 from explain.labels import class_names, label_source
 from explain.listing import make_shards, survey
 from explain.local import run_local
-from explain.on_ray import cluster, run_ray
+from explain.on_ray import cluster, load_ray, run_ray
 from explain.shared_pass import make_ready, try_out
 from explain.worker import Plan, Worker
 from image_utils.devices import choose_device
@@ -75,6 +75,8 @@ def explain_folder(args):
     """
     folder, out = args.folder.resolve(), args.out.resolve()
     _check_folders(folder, out)
+    if args.engine == "ray":
+        load_ray(args.ray_address)
     device = choose_device("cpu" if args.engine == "ray" else args.device)
     model = load_named_network(args)
     weights = _digest(model)

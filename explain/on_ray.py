@@ -85,18 +85,11 @@ def unpack(facts, pixels):
     return photos
 
 
-@contextlib.contextmanager
-def cluster(address=None):
-    """Join a running cluster, or start one on this machine for the length of the block.
-
-    Args:
-        address: "auto", HOST:PORT or ray://HOST:PORT; None to start one.
-
-    Yields:
-        The module ray.
+def load_ray(address=None):
+    """Import Ray, and make sure that somebody answers at the address.
 
     Raises:
-        InputError: ray is not installed, or there is no cluster at the address.
+        InputError: ray is not installed, or nobody does.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -109,6 +102,24 @@ def cluster(address=None):
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address is not None:
         _knock(address)
+    return ray
+
+
+@contextlib.contextmanager
+def cluster(address=None):
+    """Join a running cluster, or start one on this machine for the length of the block.
+
+    Args:
+        address: "auto", HOST:PORT or ray://HOST:PORT; None for what RAY_ADDRESS says, or to start one.
+
+    Yields:
+        The module ray.
+
+    Raises:
+        InputError: ray is not installed, or there is no cluster at the address.
+    """
+    address = address or os.environ.get("RAY_ADDRESS")
+    ray = load_ray(address)
     code = {"py_modules": [str(ROOT / name) for name in PACKAGES], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}
     alone = {} if address else {"include_dashboard": False}
     try:

@@ -96,9 +96,11 @@ def test_a_bad_address_is_refused(folder, tmp_path):
     ):
         arguments = (folder, "--out", tmp_path / "out", *ARGUMENTS, "--engine", "ray", "--ray-address", address)
         assert_refused(*arguments, word=word)
+        assert not (tmp_path / "out" / "parts").exists()
 
 
 def test_without_ray_there_is_one_line(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     arguments = (folder, "--out", tmp_path / "out", *ARGUMENTS, "--engine", "ray")
     assert_refused(*arguments, word="the package ray is not installed; pip install -r requirements-ray.txt")
+    assert not (tmp_path / "out").exists()
