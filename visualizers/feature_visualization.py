@@ -39,7 +39,7 @@ COLOUR = (
     (-0.5820, 0.0442, -0.1608),
     (-0.5951, -0.2080, 0.0572),
 )
-FALL = 1.25  # a: the spectrum of photographs falls with about 1; a little more keeps speckle away
+FALL = 1.0  # a: as in photographs; steeper spectra look smoother, but thin things such as oboes get lost
 CONTRAST = 3.0  # c: how far from grey a spectrum of mean square 1 leads, before the sigmoid
 FIRST_SPECTRUM = 0.01  # standard deviation of z at the start: nearly grey
 
