@@ -1,0 +1,222 @@
+"""A fooling image by the course's recipe, and the smallest one as a PNG that really fools when reopened."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from command_line import assignment_parser, load_inputs, load_named_network, run, show_files
+from data.networks import EMBEDDED_NAME
+from data.samples import imagenet_class_names
+from foolbox_utils import compare, methods, random_targets, write_comparison
+from image_utils.devices import choose_device
+from image_utils.errors import InputError
+from image_utils.figures import image_grid
+from image_utils.loading import load_image
+from image_utils.pixels import to_input, to_pixels
+from image_utils.writing import save_figure, save_image, save_json
+from visualizers import FoolingImage
+from visualizers.fooling_image import judge, nearest_levels, to_images
+from visualizers.minimal_fooling import LEVELS, target_margin
+from visualizers.no_trace import untouched
+
+EXAMPLES = """
+writes into --out (default visualization/):
+  fooling_image.png          photograph, fooling image, their difference, and that ten times as strong
+  fooling_image_exact.png    the smallest change of 8-bit pixels that fools, at the network's input size, lossless;
+                             by the minimal method, whichever the figure shows
+  fooling_image_exact.json   what the network sees in it, and how small the change is
+  fooling_comparison.csv     with --compare: ours beside Foolbox's L2 attacks, a row a method
+  fooling_comparison.png     with --compare: how many are fooled within which change
+
+examples:
+  python fooling_image.py                                    the assignment: photograph 0, target 6
+  python fooling_image.py --index 2 --target 366             another photograph, another class
+  python fooling_image.py --method minimal                   the minimal method in the figure, too
+  python fooling_image.py --verify visualization/fooling_image_exact.png
+  python fooling_image.py --compare 5                        five pairs through five methods; some minutes
+"""
+MAGNIFICATION = 10
+STEPS = 128  # of the minimal method
+MARGIN = 0.05  # score units by which the exact image fools
+SHOWN = 3  # classes that --verify names
+PACKAGES = ("torch", "torchvision", "numpy", "pillow")  # that have a say in what the network sees
+
+
+def main():
+    """Parse the arguments, fool the network, write the figure and the exact image; or verify a file."""
+    args = make_parser().parse_args()
+    if args.verify:
+        verify(args)
+        return
+    inputs = load_inputs(args)
+    check(args, inputs)
+    x = to_input(inputs.X[args.index][None]).to(inputs.device)
+    found = FoolingImage().make_minimal_fooling_image(
+        x, args.target, inputs.model, steps=args.steps, margin=args.margin
+    )
+    draw(args, inputs, x, found)
+    write_exact(args, inputs, x, found)
+    if args.compare:
+        compare_with_foolbox(args, inputs)
+    if args.show:
+        show_files(inputs.out / "fooling_image.png")
+
+
+def make_parser():
+    """Make the parser: the common arguments, and what is to be seen in which photograph."""
+    parser = assignment_parser(__doc__, epilog=EXAMPLES)
+    group = parser.add_argument_group("fooling")
+    group.add_argument("--target", type=int, default=6, metavar="N", help="class to be seen (%(default)s)")
+    group.add_argument("--index", type=int, default=0, metavar="N", help="which photograph (%(default)s)")
+    group.add_argument(
+        "--method", choices=("course", "minimal"), default="course", help="what the figure shows (%(default)s)"
+    )
+    group.add_argument("--steps", type=int, default=STEPS, metavar="N", help="of the minimal method (%(default)s)")
+    group.add_argument(
+        "--margin", type=float, default=MARGIN, metavar="M", help="of the target's score in the PNG (%(default)s)"
+    )
+    group.add_argument(
+        "--verify", type=Path, metavar="FILE", help="say what the network sees in an image, no more"
+    )
+    group.add_argument(
+        "--compare",
+        type=int,
+        nargs="?",
+        const=10,
+        metavar="PAIRS",
+        help="run Foolbox's attacks too, on at least so many pairs (%(const)s)",
+    )
+    return parser
+
+
+def check(args, inputs):
+    """Raise InputError unless the numbers fit the photographs and the network's class names."""
+    if not 0 <= args.index < len(inputs.X):
+        raise InputError(f"--index must be 0 to {len(inputs.X) - 1}, not {args.index}")
+    if args.target not in inputs.class_names:
+        raise InputError(f"--target must be 0 to {max(inputs.class_names)}, not {args.target}")
+    if args.compare is not None and args.compare < 1:
+        raise InputError(f"--compare needs at least 1 pair, not {args.compare}")
+
+
+def draw(args, inputs, x, found):
+    """Write the four panels; differences are real numbers around mid-grey, so nothing wraps around."""
+    photograph = to_pixels(x)[0]
+    if args.method == "course":
+        fooling = FoolingImage().make_fooling_image(x, args.target, inputs.model)
+        how = "the course's recipe, steps of length 10"
+    else:
+        fooling = to_input(found.images).to(x)
+        how = "the minimal method, whole 8-bit levels"
+    difference = to_pixels(fooling)[0] - photograph
+    panels = [photograph, photograph + difference, 0.5 + difference, 0.5 + MAGNIFICATION * difference]
+    names = inputs.class_names
+    titles = [
+        names[int(inputs.y[args.index])],
+        names[seen(fooling, inputs.model)["class"]],
+        "difference",
+        f"difference x {MAGNIFICATION}",
+    ]
+    figure = image_grid(
+        [[panel.clamp(0, 1).permute(1, 2, 0).cpu().numpy() for panel in panels]],
+        column_titles=titles,
+        caption=f"Made by {how}: L2 {difference.norm().item():.2f}, largest change of a value "
+        f"{LEVELS * difference.abs().max().item():.0f} of {LEVELS} levels. Grey: no difference.",
+    )
+    save_figure(figure, inputs.out / "fooling_image.png")
+
+
+def write_exact(args, inputs, x, found):
+    """Write the PNG and its card, once the reopened PNG has fooled the network.
+
+    Raises:
+        InputError: the method found no image that fools.
+    """
+    if not found.success[0]:
+        raise InputError(
+            f"--target {args.target}: no 8-bit image found in {args.steps} steps that is seen so by a margin of "
+            f"{args.margin} (closest: {found.margin[0]:.3g}); try more --steps"
+        )
+    image = found.images[0]
+    save_image(Image.fromarray(image), inputs.out / "fooling_image_exact.png")
+    reopened = load_image(inputs.out / "fooling_image_exact.png")
+    if not np.array_equal(reopened, image) or judge(reopened[None], args.target, inputs.model)[0] <= 0:
+        raise InputError(f"'{inputs.out / 'fooling_image_exact.png'}' does not fool when reopened")
+    save_json(card(args, inputs, x, found), inputs.out / "fooling_image_exact.json")
+
+
+def card(args, inputs, x, found):
+    """Describe the exact image in plain values."""
+    names, true = inputs.class_names, int(inputs.y[args.index])
+    before, after = seen(x, inputs.model), seen(to_input(found.images).to(x), inputs.model)
+    change = found.images[0].astype(int) - to_images(nearest_levels(x))[0].astype(int)
+
+    def described(sight):
+        probabilities = sight["probabilities"]
+        return {
+            "class": sight["class"],
+            "name": names[sight["class"]],
+            "probability": probabilities[sight["class"]].item(),
+            "probability_of_target": probabilities[args.target].item(),
+            "probability_of_label": probabilities[true].item(),
+        }
+
+    return {
+        "file": "fooling_image_exact.png",
+        "method": "minimal",
+        "network": args.network,
+        "weights": args.weights or ("embedded" if args.network == EMBEDDED_NAME else "torchvision"),
+        "photograph": str(args.images[args.index]) if args.images else f"sample {args.index}",
+        "label": {"class": true, "name": names[true]},
+        "target": {"class": args.target, "name": names[args.target]},
+        "seen_in_photograph": described(before),
+        "seen_in_fooling_image": described(after),
+        "margin": {"wanted": args.margin, "reached": float(found.margin[0])},
+        "l2": {"pixels_0_to_1": float(found.l2[0]), "levels": float(found.l2[0] * LEVELS)},
+        "linf": {"pixels_0_to_1": float(found.linf[0]), "levels": round(float(found.linf[0] * LEVELS))},
+        "values_changed": {"number": int((change != 0).sum()), "of": change.size},
+        "steps": {"found_at": int(found.steps[0]), "of": args.steps},
+        "seed": args.seed,
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+    }
+
+
+def seen(x, model):
+    """Return what the network sees in an image (1, 3, H, W): class, probabilities (C,), margin over the second."""
+    with untouched(model), torch.no_grad():
+        scores = model(x)
+    top = scores.argmax(dim=1)
+    return {
+        "class": top.item(),
+        "probabilities": scores.softmax(dim=1)[0],
+        "margin": target_margin(scores, top).item(),
+    }
+
+
+def verify(args):
+    """Print what the network sees in an image file, at its own size."""
+    device = choose_device(args.device)
+    model = load_named_network(args).to(device)
+    image = load_image(args.verify)
+    sight = seen(to_input(image[None]).to(device), model)
+    names = imagenet_class_names()
+    print(f"{args.verify}: {image.shape[1]} x {image.shape[0]} pixels, margin {sight['margin']:.3f}")  # noqa: T201
+    for probability, index in zip(*sight["probabilities"].topk(SHOWN), strict=True):
+        print(f"{100 * probability:7.2f} %  {index:4d}  {names[index.item()]}")  # noqa: T201
+
+
+def compare_with_foolbox(args, inputs):
+    """Write the table and the curves of ours beside Foolbox's, on the first photographs and random targets."""
+    photographs = inputs.X[: args.compare]
+    each = -(-args.compare // len(photographs))
+    targets = random_targets(len(photographs), each, len(inputs.class_names), seed=args.seed)
+    outcomes = compare(methods(steps=args.steps), photographs, targets, inputs.model)
+    write_comparison(outcomes, inputs.out)
+
+
+if __name__ == "__main__":
+    run(main)

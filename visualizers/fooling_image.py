@@ -1,0 +1,254 @@
+"""Fooling images: a change too small to notice, after which the network sees another class.
+
+Szegedy, Zaremba, Sutskever, Bruna, Erhan, Goodfellow, Fergus: "Intriguing properties of neural networks", ICLR
+2014, section 4. The course's recipe climbs the target's score s_t with steps of fixed length in normalised pixels,
+
+    X <- X + 10 g / ||g||_2,  g = d s_t / d X,
+
+until the network's choice is the target. The minimal method (visualizers.minimal_fooling) searches the smallest
+change of 8-bit pixels, so that the image still fools after it was saved as PNG.
+
+    import torch
+    from data import load_network
+    from data_utils import load_imagenet_val
+    from image_utils.pixels import to_input
+    from visualizers import FoolingImage
+
+    X, y, class_names = load_imagenet_val(num=5)
+    X, model = to_input(X), load_network()
+    X_fooling = FoolingImage().make_fooling_image(X[:1], 6, model)                       # (1, 3, 224, 224)
+    found = FoolingImage().make_minimal_fooling_image(X, [6, 7, 8, 9, 10], model)
+    found.images, found.success, found.l2                                                # uint8 (5, 224, 224, 3)
+"""
+
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from image_utils.errors import InputError
+from image_utils.pixels import to_input, to_normalised, to_pixels
+from visualizers.minimal_fooling import LEVELS, smallest_change, target_margin
+from visualizers.no_trace import as_leaf, untouched
+from visualizers.scores import check_images, class_scores
+
+STEP = 10.0  # length of a step of the course's recipe, L2 in normalised pixels
+MAX_STEPS = 100
+ROUNDING = 0.1  # share of the margin that may be lost where an image alone takes other code in the network
+
+
+@dataclass(frozen=True)
+class MinimalFooling:
+    """What the minimal method found for N images.
+
+    Attributes:
+        images: uint8 ndarray (N, H, W, 3), ready to be saved; where success is False, the closest attempt.
+        success: bool ndarray (N,), whether the network sees the target by the margin, given this very image alone.
+        margin: float64 ndarray (N,), the target's score less the largest other, given this very image alone.
+        l2: float64 ndarray (N,), L2 norm of the change, pixels on the [0, 1] scale.
+        linf: float64 ndarray (N,), largest change of a value, the same scale.
+        steps: int64 ndarray (N,), the step at which the image was found; 0 is the image as given.
+    """
+
+    images: np.ndarray
+    success: np.ndarray
+    margin: np.ndarray
+    l2: np.ndarray
+    linf: np.ndarray
+    steps: np.ndarray
+
+
+class FoolingImage:
+    """Fooling images for a classification network; the course's class."""
+
+    def make_fooling_image(self, X, target_y, model):
+        """Climb the target's score until the network sees the target, for at most 100 steps.
+
+        Each image goes alone, with its own gradient norm and its own end. One that is seen as the target already
+        comes back as it is; one that after 100 steps is not comes back as it then is. Pixels may leave the valid
+        range.
+
+        Where the gradient of the target's score is zero (SqueezeNet's scores end in a ReLU, so a class that is
+        nowhere seen has none) the step follows the gradient of its log-softmax instead, which lowers the other
+        classes; where that is zero too, the image stays.
+
+        Args:
+            X: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            target_y: the class to be seen: an integer, or N integers, one an image.
+            model: classification network (N, 3, H, W) -> (N, C); left as it was.
+
+        Returns:
+            Tensor like X.
+
+        Raises:
+            InputError: shapes or dtypes do not fit, or a target is no class of the network.
+
+        Source:
+            The course's recipe, after Szegedy et al. 2014.
+        """
+        check_images(X)
+        target = _targets(target_y, X)
+        with untouched(model):
+            return torch.cat([climb(x, t, model) for x, t in zip(X.split(1), target.split(1), strict=True)])
+
+    def make_minimal_fooling_image(self, X, target_y, model, *, steps=128, margin=0.05, batch_size=16):
+        """Search the smallest change of 8-bit pixels after which the network sees the target.
+
+        Starts from the 8-bit image nearest to X and takes whole levels from 0 to 255 only, so what is found
+        survives a lossless file. Where that image fools by the margin already, it is the result. No random numbers
+        are involved.
+
+        Args:
+            X: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            target_y: the class to be seen: an integer, or N integers, one an image.
+            model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            steps: forward and backward passes an image; more find smaller changes.
+            margin: by how much the target's score must exceed every other, in score units. The default outlasts
+                what rounding differs between devices and builds.
+            batch_size: images that go through the network together; limits memory. Images do not influence one
+                another, but the network's rounding may depend on it; 1 gives bit for bit what each gives alone.
+
+        Returns:
+            MinimalFooling; images that do not fool are marked.
+
+        Raises:
+            InputError: shapes or dtypes do not fit, a target is no class of the network, or steps, batch_size or
+                margin is not a positive number.
+
+        Source:
+            visualizers.minimal_fooling; after Rony et al. 2019.
+        """
+        check_images(X)
+        target = _targets(target_y, X)
+        if X.shape[1] != 3:
+            raise InputError(f"8-bit images have 3 channels; X has {X.shape[1]}")
+        if operator.index(steps) < 1 or operator.index(batch_size) < 1:
+            raise InputError(f"steps and batch_size must be at least 1, not {steps} and {batch_size}")
+        if not 0 < margin < float("inf"):
+            raise InputError(f"margin must be a positive number, not {margin}")
+        # >>> Solution: the nearest 8-bit image, its smallest change, and what the network says to the result
+        with untouched(model):
+            x = nearest_levels(X)
+            change, steps_taken = torch.zeros_like(x), torch.zeros(len(x), dtype=torch.int64)
+            todo = torch.as_tensor(judge(to_images(x), target, model, like=X) < margin).nonzero().flatten()
+            network = _of_levels(model, x[:1], X.dtype)
+            for some in todo.split(batch_size) if len(todo) else ():
+                change[some], _, steps_taken[some] = smallest_change(
+                    network, x[some], target[some], steps=steps, margin=margin
+                )
+        images = to_images(x + change)
+        reached = judge(images, target, model, like=X)
+        flat = change.flatten(1).double() / LEVELS
+        return MinimalFooling(
+            images=images,
+            success=reached >= (1 - ROUNDING) * margin,
+            margin=reached,
+            l2=flat.norm(dim=1).cpu().numpy(),
+            linf=flat.abs().amax(dim=1).cpu().numpy(),
+            steps=steps_taken.numpy(),
+        )
+        # <<< Solution
+
+
+def climb(x, target, model):
+    """Take the course's steps for one image: at most 100 times, unless the target is seen, add 10 g / ||g||.
+
+    Args:
+        x: float Tensor (1, 3, H, W), normalised; not changed.
+        target: int64 Tensor (1,).
+        model: classification network, frozen and in evaluation mode.
+
+    Returns:
+        Tensor like x.
+    """
+    # >>> Solution: scores; stop if the largest is the target's; its gradient g; a step
+    x = x.detach().clone()
+    for _ in range(MAX_STEPS):
+        leaf = as_leaf(x)
+        scores = model(leaf)
+        score = class_scores(scores, target)
+        if scores.argmax(dim=1) == target:
+            break
+        (g,) = torch.autograd.grad(score.sum(), leaf, retain_graph=True)
+        if not g.any():
+            (g,) = torch.autograd.grad(class_scores(scores.log_softmax(dim=1), target).sum(), leaf)
+        if not g.any():
+            break
+        x = x + STEP * g / g.norm()
+    return x
+    # <<< Solution
+
+
+def _targets(target_y, X):
+    """Return int64 Tensor (N,) on X's device. Whether the network has these classes shows in its scores."""
+    try:
+        target = torch.as_tensor(target_y, device=X.device)
+    except (TypeError, ValueError, RuntimeError):
+        target = torch.zeros(0)
+    if target.numel() == 1:
+        target = target.reshape(1).expand(len(X))
+    if target.shape != (len(X),) or target.dtype == torch.bool or target.is_floating_point():
+        raise InputError(f"target_y must be a class index, or {len(X)} of them, one an image, not {target_y!r}")
+    return target.long()
+
+
+def nearest_levels(X):
+    """Return the 8-bit image nearest to normalised pixels, as whole numbers 0 to 255 in float32 or better."""
+    # >>> Solution: undo the normalisation, round, clip
+    dtype = torch.promote_types(X.dtype, torch.float32)
+    return (LEVELS * to_pixels(X.detach().to(dtype))).round().clamp(0, LEVELS)
+    # <<< Solution
+
+
+def to_images(levels):
+    """Return whole levels (N, 3, H, W) as uint8 ndarray (N, H, W, 3)."""
+    # >>> Solution: channels last, uint8
+    return levels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
+    # <<< Solution
+
+
+def judge(images, target_y, model, *, like=None):
+    """Measure by how much the network sees the target in 8-bit images, each given alone, as a saved file would be.
+
+    Args:
+        images: uint8 ndarray (N, H, W, 3).
+        target_y: an integer, or N integers.
+        model: classification network; left as it was.
+        like: Tensor whose dtype and device the network takes; None takes those of its parameters.
+
+    Returns:
+        float64 ndarray (N,), margins in score units; positive: the image fools.
+
+    Raises:
+        InputError: shapes, dtype or targets do not fit.
+    """
+    X = to_input(images).to(next(model.parameters()) if like is None else like)
+    target = _targets(target_y, X)
+    # >>> Solution: the margin of each image alone
+    with untouched(model), torch.no_grad():
+        margins = [target_margin(model(x[None]), t[None]) for x, t in zip(X, target, strict=True)]
+    return torch.cat(margins).double().cpu().numpy()
+    # <<< Solution
+
+
+def _of_levels(model, x, dtype):
+    """Return the network as a function of levels (N, 3, H, W), in the memory layout that suits it."""
+    # >>> Solution: normalise levels / 255, then the model
+    layout = _layout(model, to_normalised(x / LEVELS).to(dtype))
+    return lambda levels: model(to_normalised(levels / LEVELS).to(dtype).contiguous(memory_format=layout))
+    # <<< Solution
+
+
+@torch.no_grad()
+def _layout(model, x):
+    """Choose the memory layout: on a CPU, convolutions are half as fast again with the channels last."""
+    # >>> Solution: torch.contiguous_format is right everywhere
+    if x.device.type != "cpu":
+        return torch.contiguous_format
+    try:
+        model(x.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:  # a network that reshapes its maps with view() cannot take it
+        return torch.contiguous_format
+    return torch.channels_last
+    # <<< Solution
