@@ -1,205 +1,228 @@
-"""An image that a person takes for one thing and the network for another, as a figure and as a file that fools."""
+"""A fooling image by the course's recipe, and the smallest one as a PNG that really fools when reopened."""
 
 import platform
-import sys
-import time
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
-from command_line import assignment_parser, load_inputs, run, show_files
+from command_line import assignment_parser, load_inputs, load_named_network, run, show_files
 from data.labels import find_class
-from data.samples import load_sample_photographs
+from data.networks import EMBEDDED_NAME
+from data.samples import imagenet_class_names
+from foolbox_utils import compare, methods, random_targets, write_comparison
+from image_utils.devices import choose_device
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
-from image_utils.loading import open_image
-from image_utils.pixels import SQUEEZENET_MEAN, SQUEEZENET_STD, to_input, to_normalised, to_pixels
-from image_utils.writing import save_figure, save_image, save_json, whole_file
+from image_utils.loading import load_image
+from image_utils.pixels import to_input, to_pixels
+from image_utils.writing import save_figure, save_image, save_json
 from visualizers import FoolingImage
 from visualizers.fooling_image import judge, nearest_levels, to_images
+from visualizers.minimal_fooling import LEVELS, target_margin
+from visualizers.no_trace import untouched
 
 EXAMPLES = """
 writes into --out (default visualization/):
-  fooling_image.png         the photograph, the fooling image, their difference, and ten times the difference
-  fooling_image_exact.png   a plain image at the network's input size that still fools when it is opened again
-  fooling_image_exact.json  its card: classes, probabilities, margin, size of the change, versions
-  fooling_comparison.md     with --compare N: our two methods and Foolbox's DDN on N pairs of photograph and target
+  fooling_image.png          photograph, fooling image, their difference, and that ten times as strong
+  fooling_image_exact.png    the smallest change of 8-bit pixels that fools, at the network's input size, lossless;
+                             by the minimal method, whichever the figure shows
+  fooling_image_exact.json   what the network sees in it, and how small the change is
+  fooling_comparison.csv     with --compare: ours beside Foolbox's L2 attacks, a row a method
+  fooling_comparison.png     with --compare: how many are fooled within which change
 
 examples:
-  python fooling_image.py                                    the assignment: photograph 0 as class 6
-  python fooling_image.py --index 3 --target gorilla          another photograph, another class
-  python fooling_image.py --images cat.jpg --target 281 --method minimal
+  python fooling_image.py                                    the assignment: photograph 0, target 6
+  python fooling_image.py --index 2 --target gorilla         another photograph, another class
+  python fooling_image.py --method minimal                   the minimal method in the figure, too
   python fooling_image.py --verify visualization/fooling_image_exact.png
-  python fooling_image.py --compare 10
+  python fooling_image.py --compare 5                        five pairs through five methods; some minutes
 """
-MAGNIFY = 10
-TOP = 5  # classes that --verify lists
-DDN_STEPS = 300
+MAGNIFICATION = 10
+STEPS = 128  # of the minimal method
+MARGIN = 0.05  # score units by which the exact image fools
+SHOWN = 3  # classes that --verify names
+PACKAGES = ("torch", "torchvision", "numpy", "pillow")  # that have a say in what the network sees
 
 
 def main():
-    """Parse the arguments, fool the network, write figure, image and card; or verify; or compare."""
+    """Parse the arguments, fool the network, write the figure and the exact image; or verify a file."""
+    args = make_parser().parse_args()
+    if args.verify:
+        verify(args)
+        return
+    inputs = load_inputs(args)
+    check(args, inputs)
+    target = find_class(args.target, inputs.class_names)
+    x = to_input(inputs.X[args.index][None]).to(inputs.device)
+    found = FoolingImage().make_minimal_fooling_image(
+        x, target, inputs.model, steps=args.steps, margin=args.margin
+    )
+    draw(args, inputs, x, target, found)
+    write_exact(args, inputs, x, target, found)
+    if args.compare:
+        compare_with_foolbox(args, inputs)
+    if args.show:
+        show_files(inputs.out / "fooling_image.png")
+
+
+def make_parser():
+    """Make the parser: the common arguments, and what is to be seen in which photograph."""
     parser = assignment_parser(__doc__, epilog=EXAMPLES)
     group = parser.add_argument_group("fooling")
-    group.add_argument("--target", default="6", metavar="CLASS", help="what the network shall see (%(default)s)")
-    group.add_argument("--index", type=int, default=0, metavar="N", help="which photograph, from 0 (%(default)s)")
     group.add_argument(
-        "--method", choices=("course", "minimal"), default="course", help="of the figure (%(default)s)"
+        "--target", default="6", metavar="CLASS", help="class to be seen, number or name (%(default)s)"
     )
-    group.add_argument("--verify", metavar="FILE", help="only say what the network sees in an image file")
-    group.add_argument("--compare", type=int, metavar="N", help="only compare with Foolbox on N pairs (1 to 100)")
-    args = parser.parse_args()
-    inputs = load_inputs(args)
-    if args.verify:
-        verify(args.verify, inputs)
-    elif args.compare is not None:
-        write_comparison(args.compare, inputs)
-    else:
-        fool(args, inputs)
+    group.add_argument("--index", type=int, default=0, metavar="N", help="which photograph (%(default)s)")
+    group.add_argument(
+        "--method", choices=("course", "minimal"), default="course", help="what the figure shows (%(default)s)"
+    )
+    group.add_argument("--steps", type=int, default=STEPS, metavar="N", help="of the minimal method (%(default)s)")
+    group.add_argument(
+        "--margin", type=float, default=MARGIN, metavar="M", help="of the target's score in the PNG (%(default)s)"
+    )
+    group.add_argument(
+        "--verify", type=Path, metavar="FILE", help="say what the network sees in an image, no more"
+    )
+    group.add_argument(
+        "--compare",
+        type=int,
+        nargs="?",
+        const=10,
+        metavar="PAIRS",
+        help="run Foolbox's attacks too, on at least so many pairs (%(const)s)",
+    )
+    return parser
 
 
-def fool(args, inputs):
-    """Write the four panels and the exact image with its card."""
+def check(args, inputs):
+    """Raise InputError unless the numbers fit the photographs."""
     if not 0 <= args.index < len(inputs.X):
         raise InputError(f"--index must be 0 to {len(inputs.X) - 1}, not {args.index}")
-    target = find_class(args.target, inputs.class_names)
-    photograph = inputs.X[args.index]
-    X = to_input(photograph[None]).to(inputs.device)
-    minimal = FoolingImage().make_minimal_fooling_image(X, target, inputs.model)
+    if args.compare is not None and args.compare < 1:
+        raise InputError(f"--compare needs at least 1 pair, not {args.compare}")
+
+
+def draw(args, inputs, x, target, found):
+    """Write the four panels; differences are real numbers around mid-grey, so nothing wraps around."""
+    photograph = to_pixels(x)[0]
     if args.method == "course":
-        fooling = FoolingImage().make_fooling_image(X, target, inputs.model)
+        fooling = FoolingImage().make_fooling_image(x, target, inputs.model)
+        how = "the course's recipe, steps of length 10"
     else:
-        fooling = to_input(minimal.images).to(inputs.device)
-    draw(photograph, fooling, inputs, inputs.out / "fooling_image.png")
-    image = inputs.out / "fooling_image_exact.png"
-    save_image(Image.fromarray(minimal.images[0]), image)
-    save_json(card(photograph, target, minimal, inputs), inputs.out / "fooling_image_exact.json")
-    if not minimal.success[0]:
-        raise InputError(f"no fooling image for '{inputs.class_names[target]}' was found; {image} is the closest")
-    if args.show:
-        show_files(inputs.out / "fooling_image.png", image)
-
-
-def draw(photograph, fooling, inputs, path):
-    """Draw the course's four panels: differences as signed numbers around grey, so that nothing wraps around."""
-    pixels = to_pixels(fooling)[0].permute(1, 2, 0).cpu().numpy()
-    difference = pixels - photograph / 255
-    panels = [photograph, np.clip(pixels, 0, 1), *(np.clip(0.5 + k * difference, 0, 1) for k in (1, MAGNIFY))]
-    before, after = (seen(x, inputs)[0] for x in (to_input(photograph[None]).to(inputs.device), fooling))
+        fooling = to_input(found.images).to(x)
+        how = "the minimal method, whole 8-bit levels"
+    difference = to_pixels(fooling)[0] - photograph
+    panels = [photograph, photograph + difference, 0.5 + difference, 0.5 + MAGNIFICATION * difference]
+    names = inputs.class_names
     titles = [
-        f"Photograph: {before[0]} ({before[1]:.0%})",
-        f"Fooling image: {after[0]} ({after[1]:.0%})",
-        "Difference",
-        f"Difference x {MAGNIFY}",
+        names[int(inputs.y[args.index])],
+        names[seen(fooling, inputs.model)["class"]],
+        "difference",
+        f"difference x {MAGNIFICATION}",
     ]
-    save_figure(image_grid([panels], column_titles=titles, cell=3.0), path)
+    figure = image_grid(
+        [[panel.clamp(0, 1).permute(1, 2, 0).cpu().numpy() for panel in panels]],
+        column_titles=titles,
+        caption=f"Made by {how}: L2 {difference.norm().item():.2f}, largest change of a value "
+        f"{LEVELS * difference.abs().max().item():.0f} of {LEVELS} levels. Grey: no difference.",
+    )
+    save_figure(figure, inputs.out / "fooling_image.png")
 
 
-@torch.no_grad()
-def seen(x, inputs, top=1):
-    """Return what the network sees in a normalised image (1, 3, H, W): the `top` names with probabilities."""
-    values, classes = inputs.model(x).softmax(dim=1)[0].topk(top)
-    return [(inputs.class_names[int(c)], v.item()) for v, c in zip(values, classes, strict=True)]
+def write_exact(args, inputs, x, target, found):
+    """Write the PNG and its card, once the reopened PNG has fooled the network.
 
-
-def card(photograph, target, minimal, inputs):
-    """Describe the exact image."""
-    images = {"photograph": photograph, "fooling image": minimal.images[0]}
-    looks = {name: seen(to_input(image[None]).to(inputs.device), inputs)[0] for name, image in images.items()}
-    return {
-        "fools": bool(minimal.success[0]),
-        "target": {"class": target, "name": inputs.class_names[target]},
-        "seen in": {name: {"name": look[0], "probability": look[1]} for name, look in looks.items()},
-        "margin": float(minimal.margin[0]),
-        "L2": {"of [0, 1]": float(minimal.l2[0]), "in 1/255": float(minimal.l2[0]) * 255},
-        "Linf": {"of [0, 1]": float(minimal.linf[0]), "in 1/255": round(float(minimal.linf[0]) * 255)},
-        "step": int(minimal.steps[0]),
-        "size": {"width": photograph.shape[1], "height": photograph.shape[0]},
-        "method": "minimal; deterministic, the seed plays no part",
-        "seed": inputs.seed,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-    }
-
-
-def verify(file, inputs):
-    """Print what the network sees in an image file at its own size."""
-    x = to_input(np.asarray(open_image(file))[None]).to(inputs.device)
-    try:
-        looks = seen(x, inputs, TOP)
-    except RuntimeError as problem:
-        raise InputError(f"'{file}': the network does not take it: {str(problem).splitlines()[0]}") from None
-    sys.stdout.write(f"{file}: {x.shape[3]} x {x.shape[2]} pixels, seen as\n")
-    sys.stdout.writelines(f"  {probability:7.2%}  {name}\n" for name, probability in looks)
-
-
-def write_comparison(pairs, inputs):
-    """Write the table of success, median L2 and seconds of our methods and Foolbox's."""
-    if not 1 <= pairs <= 100:
-        raise InputError(f"--compare must be 1 to 100, not {pairs}")
-    rows = compare(inputs.model, pairs, inputs.device)
-    lines = [
-        f"{pairs} pairs of sample photograph and random target; L2 of pixels on the [0, 1] scale, after rounding.",
-        "",
-        "| method | fools | still fools as 8-bit image | median L2 | seconds an image |",
-        "|---|---|---|---|---|",
-        *(f"| {name} | {a} | {b} | {l2:.3f} | {seconds:.2f} |" for name, a, b, l2, seconds in rows),
-    ]
-    with whole_file(inputs.out / "fooling_comparison.md") as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
-
-
-def compare(model, pairs, device="cpu"):
-    """Put pairs of photograph and target through our two methods and Foolbox's DDN attack.
-
-    The pairs are the 20 sample photographs with torch.randint(0, 1000, (20, 5), seed 0), photograph by photograph
-    in each column of targets.
-
-    Args:
-        model: classification network on `device`.
-        pairs: how many, 1 to 100.
-        device: torch.device.
-
-    Returns:
-        List of (name, fooled, fooled after rounding to 8 bits, median L2 after rounding, seconds an image).
+    Raises:
+        InputError: the method found no image that fools.
     """
-    photographs, _, _ = load_sample_photographs()
-    targets = torch.randint(0, 1000, (20, 5), generator=torch.Generator().manual_seed(0)).T.reshape(-1)[:pairs]
-    X = to_input(photographs[np.arange(pairs) % 20]).to(device)
-    y = targets.to(device)
-    methods = {
-        "course's recipe": lambda x, t: FoolingImage().make_fooling_image(x, t, model),
-        "minimal": lambda x, t: to_input(FoolingImage().make_minimal_fooling_image(x, t, model).images).to(device),
-        f"Foolbox DDN, {DDN_STEPS} steps": lambda x, t: foolbox_ddn(model, x, t, device),
-    }
-    rows = []
-    for name, method in methods.items():
-        started = time.perf_counter()
-        batches = tqdm(
-            list(zip(X.split(5), y.split(5), strict=True)), desc=name, unit="batch", delay=2, leave=False
+    if not found.success[0]:
+        raise InputError(
+            f"--target {args.target}: no 8-bit image found in {args.steps} steps that is seen so by a margin of "
+            f"{args.margin} (closest: {found.margin[0]:.3g}); try more --steps"
         )
-        found = torch.cat([method(x, t) for x, t in batches])
-        seconds = (time.perf_counter() - started) / pairs
-        with torch.no_grad():
-            fooled = int((torch.cat([model(x).argmax(1) for x in found.split(1)]) == y).sum())
-        images = to_images(nearest_levels(found))
-        survived = int((judge(images, targets, model) > 0).sum())
-        change = (images.astype(float) - photographs[np.arange(pairs) % 20]) / 255
-        rows.append((name, fooled, survived, float(np.median(np.sqrt((change**2).sum((1, 2, 3))))), seconds))
-    return rows
+    image = found.images[0]
+    save_image(Image.fromarray(image), inputs.out / "fooling_image_exact.png")
+    reopened = load_image(inputs.out / "fooling_image_exact.png")
+    if not np.array_equal(reopened, image) or judge(reopened[None], target, inputs.model)[0] <= 0:
+        raise InputError(f"'{inputs.out / 'fooling_image_exact.png'}' does not fool when reopened")
+    save_json(card(args, inputs, x, target, found), inputs.out / "fooling_image_exact.json")
 
 
-def foolbox_ddn(model, x, target, device):
-    """Run Foolbox's DDN attack; normalised Tensors in and out."""
-    import foolbox
+def card(args, inputs, x, target, found):
+    """Describe the exact image in plain values."""
+    names, true = inputs.class_names, int(inputs.y[args.index])
+    before, after = seen(x, inputs.model), seen(to_input(found.images).to(x), inputs.model)
+    change = found.images[0].astype(int) - to_images(nearest_levels(x))[0].astype(int)
 
-    preprocessing = {"mean": SQUEEZENET_MEAN.tolist(), "std": SQUEEZENET_STD.tolist(), "axis": -3}
-    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), preprocessing=preprocessing, device=device)
-    criterion = foolbox.criteria.TargetedMisclassification(target)
-    attack = foolbox.attacks.DDNAttack(steps=DDN_STEPS)
-    found, _, _ = attack(wrapped, to_pixels(x).clamp(0, 1), criterion, epsilons=None)
-    return to_normalised(found)
+    def described(sight):
+        probabilities = sight["probabilities"]
+        return {
+            "class": sight["class"],
+            "name": names[sight["class"]],
+            "probability": probabilities[sight["class"]].item(),
+            "probability_of_target": probabilities[target].item(),
+            "probability_of_label": probabilities[true].item(),
+        }
+
+    return {
+        "file": "fooling_image_exact.png",
+        "method": "minimal",
+        "network": args.network,
+        "weights": args.weights or ("embedded" if args.network == EMBEDDED_NAME else "torchvision"),
+        "photograph": str(args.images[args.index]) if args.images else f"sample {args.index}",
+        "label": {"class": true, "name": names[true]},
+        "target": {"class": target, "name": names[target]},
+        "seen_in_photograph": described(before),
+        "seen_in_fooling_image": described(after),
+        "margin": {"wanted": args.margin, "reached": float(found.margin[0])},
+        "l2": {"pixels_0_to_1": float(found.l2[0]), "levels": float(found.l2[0] * LEVELS)},
+        "linf": {"pixels_0_to_1": float(found.linf[0]), "levels": round(float(found.linf[0] * LEVELS))},
+        "values_changed": {"number": int((change != 0).sum()), "of": change.size},
+        "steps": {"found_at": int(found.steps[0]), "of": args.steps},
+        "seed": args.seed,
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+    }
+
+
+def seen(x, model):
+    """Return what the network sees in an image (1, 3, H, W): class, probabilities (C,), margin over the second."""
+    with untouched(model), torch.no_grad():
+        scores = model(x)
+    top = scores.argmax(dim=1)
+    return {
+        "class": top.item(),
+        "probabilities": scores.softmax(dim=1)[0],
+        "margin": target_margin(scores, top).item(),
+    }
+
+
+def verify(args):
+    """Print what the network sees in an image file, at its own size."""
+    device = choose_device(args.device)
+    model = load_named_network(args).to(device)
+    image = load_image(args.verify)
+    try:
+        sight = seen(to_input(image[None]).to(device), model)
+    except RuntimeError as problem:
+        raise InputError(
+            f"'{args.verify}': the network does not take it: {str(problem).splitlines()[0]}"
+        ) from None
+    names = imagenet_class_names()
+    print(f"{args.verify}: {image.shape[1]} x {image.shape[0]} pixels, margin {sight['margin']:.3f}")  # noqa: T201
+    for probability, index in zip(*sight["probabilities"].topk(SHOWN), strict=True):
+        print(f"{100 * probability:7.2f} %  {index:4d}  {names[index.item()]}")  # noqa: T201
+
+
+def compare_with_foolbox(args, inputs):
+    """Write the table and the curves of ours beside Foolbox's, on the first photographs and random targets."""
+    photographs = inputs.X[: args.compare]
+    each = -(-args.compare // len(photographs))
+    targets = random_targets(len(photographs), each, len(inputs.class_names), seed=args.seed)
+    outcomes = compare(methods(steps=args.steps), photographs, targets, inputs.model)
+    write_comparison(outcomes, inputs.out)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ PARTS = (
     Part(
         "fooling",
         "Fooling image",
-        _in("visualizers/fooling_image.py", "FoolingImage.make_fooling_image", "_choice_and_gradient"),
+        _in("visualizers/fooling_image.py", "climb"),
     ),
     Part("classvis", "Class visualization", _in("visualizers/class_visualization.py", "gradient_step")),
 )

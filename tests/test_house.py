@@ -15,6 +15,7 @@ FLOORS = {
     "style_modules": {"image_utils"},
     "style_utils": {"image_utils", "data", "visualizers", "style_modules"},
     "captum_utils": {"image_utils"},
+    "foolbox_utils": {"image_utils", "visualizers"},
     "data_utils": {"data"},
     "command_line": {"image_utils", "data"},
 }

@@ -35,7 +35,7 @@ BLEND = (0.35, 0.03)  # the newest gradient's share in the direction; a cosine b
 NORM_STEP = (0.1, 0.01)  # the largest relative change of the norm; geometric between
 SOFTNESS = (0.2, 0.002)  # T, see margin_and_gradient, as a share of the margin missing at first; likewise
 SAMPLE = 8192  # how many of an image's values lambda is found on
-HALVINGS = 20  # of the interval for lambda
+HALVINGS = 16  # of the interval for lambda
 TINY = 1e-20
 
 
@@ -111,7 +111,7 @@ def change_of_norm(direction, norm, low, high):
     d, lows, highs = (values.flatten(1)[:, ::stride] for values in (direction, low, high))
     square = norm**2 * d.shape[1] / direction[0].numel()
     largest = d.abs().amax(dim=1).clamp(min=TINY)
-    below, above = 0.5 / largest, (LEVELS + 1) / largest  # nothing changes; the largest changes as far as it can
+    below, above = 0.5 / largest, 1e6 / largest  # nothing changes; all that counts changes as far as it can
     for _ in range(HALVINGS):
         middle = (below * above).sqrt()
         k = (middle.view(-1, 1) * d).round().clamp(lows, highs)
