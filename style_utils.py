@@ -33,8 +33,8 @@ from image_utils.pixels import rescale, to_normalised, to_pixels
 from image_utils.seeding import make_generator
 from image_utils.writing import save_figure, save_image
 from style_modules.colour import grey, match_grey, with_luminance_of
+from style_modules.features import check_sequential, extract_features
 from style_modules.optimise import Diverged, check_steps, optimise
-from visualizers.no_trace import untouched
 
 __all__ = [
     "as_photograph",
@@ -110,34 +110,6 @@ def features_from_img(imgpath, imgsize, cnn, dtype):
     """
     img = _load(imgpath, imgsize, cnn, dtype)
     return _features(img, cnn), img
-
-
-def extract_features(x, cnn, *, until=None):
-    """Compute the output of every layer, in order.
-
-    Evaluation mode, weights frozen: gradients flow to x alone. Each output keeps its own values, also where the
-    next layer is an in-place ReLU.
-
-    Args:
-        x: float Tensor (N, 3, H, W), normalised.
-        cnn: nn.Sequential; left as it was.
-        until: index of the last layer wanted; None goes through all.
-
-    Returns:
-        List of Tensors (N, C_i, H_i, W_i), differentiable in x.
-
-    Raises:
-        InputError: cnn is no nn.Sequential.
-    """
-    _check_sequential(cnn)
-    features = []
-    with_gradient = torch.is_grad_enabled()
-    with untouched(cnn), torch.set_grad_enabled(with_gradient):
-        for layer in cnn if until is None else cnn[: until + 1]:
-            in_place = any(getattr(part, "inplace", False) for part in layer.modules())
-            x = layer(x.clone() if in_place else x)
-            features.append(x)
-    return features
 
 
 def style_transfer(
@@ -306,7 +278,7 @@ class _Losses:
 
 def _load(source, size, cnn, dtype):
     """Load an image as the network takes it, of the type asked for, where the network is."""
-    _check_sequential(cnn)
+    check_sequential(cnn)
     photograph = source.convert("RGB") if isinstance(source, Image.Image) else open_image(source)
     weights = next(cnn.parameters(), torch.empty(0))
     img = preprocess(photograph, size).type(dtype).to(weights.device)
@@ -356,16 +328,8 @@ def _check_not_a_source(targets, sources):
             raise InputError(f"the result would overwrite its source '{target}'; choose another name")
 
 
-def _check_sequential(cnn):
-    if not isinstance(cnn, nn.Sequential):
-        raise InputError(
-            f"the network must be an nn.Sequential of layers, such as load_network().features, "
-            f"not {type(cnn).__name__}"
-        )
-
-
 def _check_layers(layers, cnn):
-    _check_sequential(cnn)
+    check_sequential(cnn)
     for layer in layers:
         if not -len(cnn) <= layer < len(cnn):
             raise InputError(f"there is no layer {layer}: the network has {len(cnn)}, counted from 0")

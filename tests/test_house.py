@@ -12,7 +12,7 @@ FLOORS = {
     "image_utils": set(),
     "data": {"image_utils"},
     "visualizers": {"image_utils"},
-    "style_modules": {"image_utils"},
+    "style_modules": {"image_utils", "visualizers"},
     "style_utils": {"image_utils", "data", "visualizers", "style_modules"},
     "captum_utils": {"image_utils"},
     "foolbox_utils": {"image_utils", "visualizers"},
