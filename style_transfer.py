@@ -25,6 +25,7 @@ from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
 from style_modules.optimise import SOLVERS, Diverged, check_steps
 from style_modules.settings import COURSE_SETTINGS, VGG_LAYERS, vgg_settings
 from style_utils import as_photograph, extract_features, features_from_img, rel_error, style_transfer
+from visualizers.precision import PRECISIONS
 
 EXAMPLES = """
 prints the largest relative error of each loss against reference outputs, 0.000 if it is right; then writes into
@@ -89,6 +90,12 @@ def parse_arguments():
     group.add_argument(
         "--sizes", nargs="+", type=int, default=[], metavar="N", help="coarser sizes to go through first"
     )
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="fast: half the time, other rounding (%(default)s)",
+    )
     group.add_argument("--init-random", action="store_true", help="start from noise, not from the photograph")
     group.add_argument("--preserve-color", action="store_true", help="keep the photograph's colours")
     group.add_argument("--frames", action="store_true", help="also write an animation")
@@ -141,6 +148,7 @@ def job_for(setting, args, cnn):
         "sizes": args.sizes,
         "preserve_color": args.preserve_color,
         "style_image_weights": args.mix,
+        "precision": args.precision,
         "seed": args.seed,
     }
 
@@ -298,6 +306,7 @@ def command(job, args):
         "sizes": job["sizes"],
         "steps": [job["steps"]],
         "solver": [job["solver"]],
+        "precision": [job["precision"]],
         "seed": [job["seed"]],
         "network": [args.network],
         "weights": [args.weights] if args.weights else [],

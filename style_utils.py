@@ -35,6 +35,7 @@ from image_utils.writing import save_figure, save_image
 from style_modules.colour import grey, match_grey, with_luminance_of
 from style_modules.features import check_sequential, extract_features
 from style_modules.optimise import Diverged, check_steps, optimise
+from visualizers.precision import arithmetic
 
 __all__ = [
     "as_photograph",
@@ -136,6 +137,7 @@ def style_transfer(
     sizes=(),
     preserve_color=False,
     style_image_weights=None,
+    precision="float32",
     seed=0,
     callback=None,
     out="styles_images",
@@ -170,6 +172,8 @@ def style_transfer(
         preserve_color: keep the content image's colours and transfer the luminance alone; see
             `style_modules.colour`.
         style_image_weights: the share of each style image, any positive numbers; equal if None.
+        precision: of the network, "float32", or "fast" or "bf16"; see `visualizers.precision`. The losses are
+            computed in the network's dtype whichever it is.
         seed: integer for the noise of `init_random`; the global random state is not used.
         callback: function of a `style_modules.optimise.Step`, called for every image whose losses were computed.
         out: folder of the written files.
@@ -189,7 +193,16 @@ def style_transfer(
     if len(style_weights) != len(style_layers):
         raise InputError(f"{len(style_layers)} style layers need as many weights, not {len(style_weights)}")
     losses = _Losses(
-        cnn, layers[0], content_weight, layers[1:], style_weights, tv_weight, content_loss, style_loss, tv_loss
+        cnn,
+        layers[0],
+        content_weight,
+        layers[1:],
+        style_weights,
+        tv_weight,
+        content_loss,
+        style_loss,
+        tv_loss,
+        precision,
     )
     styles = list(style_image) if isinstance(style_image, list | tuple) else [style_image]
     shares = _check_shares(style_image_weights, len(styles))
@@ -249,6 +262,14 @@ class _Losses:
     content_loss: object
     style_loss: object
     tv_loss: object
+    precision: str = "float32"
+
+    def features(self, img):
+        """Compute the features up to the deepest layer that is needed, in the precision asked for."""
+        deepest = max(self.content_layer, *self.style_layers)
+        with arithmetic(self.precision, img) as x:
+            feats = _features(x, self.cnn, deepest)
+        return [feature.to(img.dtype) for feature in feats]
 
     def objective(self, content, styles, shares):
         """Compute the targets, once, and return the function from an image to its losses by name.
@@ -256,17 +277,16 @@ class _Losses:
         Mixing styles: sum_k a_k |G - A_k|^2 and |G - sum_k a_k A_k|^2 with sum_k a_k = 1 differ by a constant, so
         the mean Gram matrix is a target that any style loss takes.
         """
-        deepest = max(self.content_layer, *self.style_layers)
         with torch.no_grad():
-            content_target = _features(content, self.cnn, deepest)[self.content_layer].clone()
+            content_target = self.features(content)[self.content_layer].clone()
             style_targets = [0.0] * len(self.style_layers)
             for share, style in zip(shares, styles, strict=True):
-                feats = _features(style, self.cnn, deepest)
+                feats = self.features(style)
                 for i, layer in enumerate(self.style_layers):
                     style_targets[i] = style_targets[i] + share * self.style_loss.gram_matrix(feats[layer])
 
         def objective(img):
-            feats = extract_features(img, self.cnn, until=deepest)
+            feats = self.features(img)
             return {
                 "content": self.content_loss(self.content_weight, feats[self.content_layer], content_target),
                 "style": self.style_loss(feats, self.style_layers, style_targets, self.style_weights),

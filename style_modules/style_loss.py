@@ -20,7 +20,8 @@ class SelfProduct(torch.autograd.Function):
     """F F^T, with the gradient as one product: d/dF of <D, F F^T> is (D + D^T) F.
 
     Left to itself, autograd sees two different factors and multiplies once for each, in an order of memory that
-    makes adding the two gradients the slowest part of a step.
+    makes adding the two gradients the slowest part of a step. The gradient has F's own order, for the same reason:
+    with features channels last it is F^T that lies in one piece.
     """
 
     @staticmethod
@@ -33,7 +34,10 @@ class SelfProduct(torch.autograd.Function):
     def backward(ctx, D):
         """Return the gradient by F, differentiable again."""
         (F,) = ctx.saved_tensors
-        return (D + D.transpose(1, 2)) @ F
+        symmetric = D + D.transpose(1, 2)
+        if F.is_contiguous():
+            return symmetric @ F
+        return (F.transpose(1, 2) @ symmetric).transpose(1, 2)
 
 
 class StyleLoss(nn.Module):
