@@ -19,6 +19,7 @@ AVERAGING = {
     "MeanBackward",
     "ReshapeAliasBackward",
     "SqueezeBackward",
+    "ToCopyBackward",
     "UnsafeViewBackward",
     "ViewBackward",
 }

@@ -36,6 +36,7 @@ from image_utils.writing import save_figure
 from visualizers.ascent import Start, at_least, class_index, is_shown, pass_last_relu
 from visualizers.feature_visualization import ascend_spectrum
 from visualizers.no_trace import as_leaf, untouched
+from visualizers.precision import arithmetic
 from visualizers.scores import class_scores
 
 BLUR = 0.5  # standard deviation of the recipe's blur, pixels
@@ -102,7 +103,7 @@ class ClassVisualization:
             generate_plots: whether plots are written at all, to OUT/class_visualization_iter_{iteration}.png.
             out: folder of the plots.
             **kwargs: settings of the recipe: for "course" l2_reg, learning_rate, num_iterations, blur_every,
-                max_jitter, size and callback, see `ascend_pixels`; for "modern" see `ascend_spectrum`.
+                max_jitter, precision, size and callback, see `ascend_pixels`; for "modern" see `ascend_spectrum`.
 
         Returns:
             PIL image, RGB. The course's recipe stretches it to the full range of pixels.
@@ -161,7 +162,7 @@ class ClassVisualization:
         return [to_picture(image[None], recipe) for image in images]
 
 
-def gradient_step(model, X, targets, *, l2_reg, learning_rate):
+def gradient_step(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
     """Make one step up the regularised score: X + learning_rate g / ||g||, g = d (s_y - l2_reg ||X||^2) / dX.
 
     Norms are taken for each image. Where the score's own gradient is zero because the class map lies below the
@@ -174,6 +175,7 @@ def gradient_step(model, X, targets, *, l2_reg, learning_rate):
         targets: int64 Tensor (N,).
         l2_reg: lambda.
         learning_rate: length of the step, in the norm of normalised pixels.
+        precision: of the network; see `visualizers.precision`.
 
     Returns:
         (Tensor like X, class scores (N, C) before the step).
@@ -183,7 +185,8 @@ def gradient_step(model, X, targets, *, l2_reg, learning_rate):
     """
     # >>> Solution: the gradient of the score minus the penalty with respect to the pixels, and a step along it
     x = as_leaf(X)
-    scores = model(x)
+    with arithmetic(precision, x) as images:
+        scores = model(images).to(x.dtype)
     wanted = class_scores(scores, targets)
     pass_last_relu(scores, only_dead=True)
     (g,) = torch.autograd.grad((wanted - l2_reg * x.square().sum(dim=(1, 2, 3))).sum(), x)
@@ -203,6 +206,7 @@ def ascend_pixels(
     num_iterations=100,
     blur_every=10,
     max_jitter=16,
+    precision="float32",
     size=224,
     seed=None,
     dtype=torch.float32,
@@ -218,6 +222,7 @@ def ascend_pixels(
         num_iterations: steps.
         blur_every: a slight blur follows the first step and every so many.
         max_jitter: largest random shift in pixels, each way.
+        precision: of the network, "float32", or "fast" or "bf16"; see `visualizers.precision`.
         size: height and width in pixels, or (height, width).
         seed: integer, or None for a fresh one.
         dtype: torch.float32 or torch.FloatTensor.
@@ -237,7 +242,9 @@ def ascend_pixels(
     for t in range(num_iterations):
         ox, oy = start.integer(max_jitter), start.integer(max_jitter)
         images = shifted(images, ox, oy)
-        images, scores = gradient_step(model, images, start.targets, l2_reg=l2_reg, learning_rate=learning_rate)
+        images, scores = gradient_step(
+            model, images, start.targets, l2_reg=l2_reg, learning_rate=learning_rate, precision=precision
+        )
         images = shifted(images, -ox, -oy).clamp(low, high)
         if t % blur_every == 0:
             images = blurred(images, BLUR)

@@ -30,6 +30,7 @@ from torch import nn
 from image_utils.pixels import to_normalised
 from visualizers.ascent import Start, at_least, pass_last_relu
 from visualizers.no_trace import as_leaf
+from visualizers.precision import arithmetic
 from visualizers.scores import class_scores
 
 # C: eigenvectors of the colour covariance of the 20 sample photographs (RGB, 0 to 1), each times the root of its
@@ -137,6 +138,7 @@ def ascend_spectrum(
     max_scale=1.4,
     max_shift=0.1,
     noise=0.1,
+    precision="float32",
     size=224,
     seed=None,
     dtype=torch.float32,
@@ -154,6 +156,7 @@ def ascend_spectrum(
         max_scale: largest random magnification; also the largest reduction.
         max_shift: largest random shift, in half widths and half heights, either way.
         noise: standard deviation of the noise on each view, in normalised pixels.
+        precision: of the network, "float32", or "fast" or "bf16"; see `visualizers.precision`.
         size: height and width in pixels, or (height, width).
         seed: integer, or None for a fresh one.
         dtype: torch.float32 or torch.FloatTensor.
@@ -180,8 +183,9 @@ def ascend_spectrum(
             scale=max_scale ** start.uniform(-1, 1),
             shift=(start.uniform(-max_shift, max_shift), start.uniform(-max_shift, max_shift)),
         )
-        with channels_dropped(model, start):
-            scores = model(seen + noise * start.noise(3, height, width))
+        seen = seen + noise * start.noise(3, height, width)
+        with channels_dropped(model, start), arithmetic(precision, seen) as seen:
+            scores = model(seen).to(z.dtype)
         pass_last_relu(scores)
         (z.grad,) = torch.autograd.grad(-log_odds(scores, start.targets).sum(), z)
         adam.param_groups[0]["lr"] = learning_rate * min(1.0, 2 * (1 - t / num_iterations))

@@ -99,15 +99,15 @@ def test_equals_the_definition_at_every_step(expected):
     assert largest_difference(expected) < 1e-5
 
 
-def _without_penalty_gradient(model, X, targets, *, l2_reg, learning_rate):
+def _without_penalty_gradient(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
     return gradient_step(model, X, targets, l2_reg=0, learning_rate=learning_rate)
 
 
-def _downhill(model, X, targets, *, l2_reg, learning_rate):
+def _downhill(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
     return gradient_step(model, X, targets, l2_reg=l2_reg, learning_rate=-learning_rate)
 
 
-def _penalty_rewarded(model, X, targets, *, l2_reg, learning_rate):
+def _penalty_rewarded(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
     return gradient_step(model, X, targets, l2_reg=-l2_reg, learning_rate=learning_rate)
 
 
@@ -116,7 +116,7 @@ def _double(model, X, targets, **settings):
     return gradient_step(model, X, targets, **settings)
 
 
-def _norm_not_squared(model, X, targets, *, l2_reg, learning_rate):
+def _norm_not_squared(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
     x = X.clone().requires_grad_()
     scores = model(x)
     penalty = l2_reg * x.flatten(1).norm(dim=1)
@@ -124,14 +124,14 @@ def _norm_not_squared(model, X, targets, *, l2_reg, learning_rate):
     return X + learning_rate * g / g.flatten(1).norm(dim=1).view(-1, 1, 1, 1), scores.detach()
 
 
-def _one_norm_for_the_batch(model, X, targets, *, l2_reg, learning_rate):
+def _one_norm_for_the_batch(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
     x = X.clone().requires_grad_()
     scores = model(x)
     (g,) = torch.autograd.grad((scores.gather(1, targets[:, None]).sum() - l2_reg * (x**2).sum()), x)
     return X + learning_rate * g / g.norm(), scores.detach()
 
 
-def _not_normalised(model, X, targets, *, l2_reg, learning_rate):
+def _not_normalised(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
     x = X.clone().requires_grad_()
     scores = model(x)
     (g,) = torch.autograd.grad((scores.gather(1, targets[:, None]).sum() - l2_reg * (x**2).sum()), x)

@@ -6,7 +6,9 @@ import torch
 
 from image_utils.errors import InputError
 from tests.no_trace import no_trace
-from visualizers import GradCam, SaliencyMap
+from visualizers import ClassVisualization, GradCam, SaliencyMap
+from visualizers.class_visualization import gradient_step
+from visualizers.no_trace import untouched
 
 TECHNIQUES = {
     "saliency": SaliencyMap().compute_saliency_maps,
@@ -60,3 +62,29 @@ def test_unknown_precision(squeezenet, photographs):
         with no_trace(squeezenet, *photographs), pytest.raises(InputError, match="bf16"):
             technique(*photographs, squeezenet, precision="fp16")
     assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("fast", 1e-3), ("bf16", 0.5)])
+def test_a_step_of_class_visualization_goes_the_same_way(squeezenet, precision, bound):
+    X = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([366, 76])
+    settings = {"l2_reg": 1e-3, "learning_rate": 25}
+    with untouched(squeezenet):
+        plain, scores = gradient_step(squeezenet, X, targets, **settings)
+        other, others = gradient_step(squeezenet, X, targets, **settings, precision=precision)
+    assert other.dtype == others.dtype == torch.float32
+    assert (other - plain).norm() <= bound * (plain - X).norm()
+    assert (others - scores).norm() <= 0.02 * scores.norm()
+
+
+@pytest.mark.parametrize("recipe", ["course", "modern"])
+def test_class_visualization_takes_each_precision(squeezenet, recipe):
+    climbed = {}
+    for precision in ("float32", "fast", "bf16"):
+        steps = []
+        ClassVisualization().create_class_visualizations(
+            [366], squeezenet, recipe=recipe, seed=0, num_iterations=12, precision=precision, callback=steps.append
+        )
+        climbed[precision] = steps[-1].scores[0] - steps[0].scores[0]
+    assert climbed["fast"] > 0.5 * climbed["float32"] > 0
+    assert climbed["bf16"] > 0.5 * climbed["float32"]
