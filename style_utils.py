@@ -192,7 +192,7 @@ def style_transfer(
     layers = _check_layers([content_layer, *style_layers], cnn)
     if len(style_weights) != len(style_layers):
         raise InputError(f"{len(style_layers)} style layers need as many weights, not {len(style_weights)}")
-    losses = _Losses(
+    losses = Losses(
         cnn,
         layers[0],
         content_weight,
@@ -250,8 +250,8 @@ def style_transfer(
 
 
 @dataclass(frozen=True)
-class _Losses:
-    """The three losses with their weights and layers."""
+class Losses:
+    """The three losses with their weights and layers; the arguments of `style_transfer`, checked."""
 
     cnn: nn.Sequential
     content_layer: int

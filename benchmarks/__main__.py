@@ -1,7 +1,7 @@
 """python -m benchmarks: ours beside its peers, in turn.
 
 python -m benchmarks                      all groups
-python -m benchmarks attribution style    some
+python -m benchmarks attribution style    some; the groups take from one minute to forty
 python -m benchmarks --json rows.json     also as a file
 """
 
@@ -18,28 +18,37 @@ from image_utils.writing import save_json
 
 GROUPS = {
     "attribution": "benchmarks.attribution",
+    "style": "benchmarks.style",
+    "ascents": "benchmarks.ascents",
+}
+TABLES = {
+    "fooling": ("benchmarks.fooling", "table"),
+    "scaling": ("benchmarks.scaling", "table"),
+    "memory": ("benchmarks.style", "memory_table"),
+    "start_up": ("benchmarks.start_up", "table"),
 }
 
 
 def main():
     """Parse the arguments, measure, print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}, start_up (all)")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join([*GROUPS, *TABLES])} (all)")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="counted rounds (%(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON, too")
     args = parser.parse_args()
-    names = args.groups or [*GROUPS, "start_up"]
-    unknown = set(names) - set(GROUPS) - {"start_up"}
+    names = args.groups or [*GROUPS, *TABLES]
+    unknown = set(names) - set(GROUPS) - set(TABLES)
     if unknown:
-        parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)} and start_up")
+        parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join([*GROUPS, *TABLES])}")
     device = choose_device(args.device)
     facts = machine(device)
     say(", ".join(f"{key} {value}" for key, value in facts.items()) + "\n")
     records = []
     for name in tqdm(names, unit="group", disable=None):
-        if name == "start_up":
-            say(importlib.import_module("benchmarks.start_up").table())
+        if name in TABLES:
+            module, function = TABLES[name]
+            say(getattr(importlib.import_module(module), function)() + "\n")
             continue
         for row in importlib.import_module(GROUPS[name]).measure_rows(rounds=args.rounds, device=device):
             say(row.table())
