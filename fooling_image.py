@@ -12,7 +12,6 @@ from command_line import assignment_parser, load_inputs, load_named_network, run
 from data.labels import find_class
 from data.networks import EMBEDDED_NAME
 from data.samples import imagenet_class_names
-from foolbox_utils import compare, methods, random_targets, write_comparison
 from image_utils.devices import choose_device
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
@@ -218,11 +217,13 @@ def verify(args):
 
 def compare_with_foolbox(args, inputs):
     """Write the table and the curves of ours beside Foolbox's, on the first photographs and random targets."""
+    import foolbox_utils as peers  # Foolbox takes a while to import, and only this needs it
+
     photographs = inputs.X[: args.compare]
     each = -(-args.compare // len(photographs))
-    targets = random_targets(len(photographs), each, len(inputs.class_names), seed=args.seed)
-    outcomes = compare(methods(steps=args.steps), photographs, targets, inputs.model)
-    write_comparison(outcomes, inputs.out)
+    targets = peers.random_targets(len(photographs), each, len(inputs.class_names), seed=args.seed)
+    outcomes = peers.compare(peers.methods(steps=args.steps), photographs, targets, inputs.model)
+    peers.write_comparison(outcomes, inputs.out)
 
 
 if __name__ == "__main__":

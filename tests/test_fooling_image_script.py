@@ -116,10 +116,8 @@ def quick_methods(**_):
 
 
 def test_compare_writes_table_and_curves(tmp_path, monkeypatch):
-    import fooling_image
-
     chosen = {name: quick_methods()[name] for name in (foolbox_utils.OURS, foolbox_utils.DDN_LEVELS)}
-    monkeypatch.setattr(fooling_image, "methods", lambda **_: chosen)
+    monkeypatch.setattr(foolbox_utils, "methods", lambda **_: chosen)
     status, out, err = call("fooling_image", *QUICK, "--compare", 1, "--out", tmp_path)
     assert (status, out) == (0, ""), err
     with (tmp_path / "fooling_comparison.csv").open() as file:
