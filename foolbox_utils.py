@@ -70,7 +70,7 @@ class Outcome:
     seconds: float
 
 
-def methods(*, steps=128, foolbox_steps=STEPS):
+def methods(*, steps=72, foolbox_steps=STEPS):
     """Return the methods to compare: name -> function(X, target, model) -> uint8 images (N, H, W, 3).
 
     Args:

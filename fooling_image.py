@@ -40,7 +40,7 @@ examples:
   python fooling_image.py --compare 5                        five pairs through five methods; some minutes
 """
 MAGNIFICATION = 10
-STEPS = 128  # of the minimal method
+STEPS = 72  # of the minimal method
 MARGIN = 0.05  # score units by which the exact image fools
 SHOWN = 3  # classes that --verify names
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")  # that have a say in what the network sees

@@ -31,7 +31,7 @@ def main():
     )
     parser.add_argument("--photographs", type=int, default=20, metavar="N", help="of the samples (%(default)s)")
     parser.add_argument("--targets", type=int, default=5, metavar="N", help="for each (%(default)s)")
-    parser.add_argument("--steps", type=int, default=128, metavar="N", help="of our method (%(default)s)")
+    parser.add_argument("--steps", type=int, default=72, metavar="N", help="of our method (%(default)s)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="methods whose names contain one of these")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or mps (%(default)s)")
     args = parser.parse_args()
@@ -64,7 +64,7 @@ def contestants_with(steps):
     return {**methods(steps=steps), "adv-lib DDN": peer}
 
 
-def table(photographs=2, targets=5, steps=128):
+def table(photographs=2, targets=5, steps=72):
     """Measure on the first photographs and return the table as Markdown."""
     X = load_sample_photographs()[0]
     some = random_targets(len(X), targets, CLASSES)[:photographs]

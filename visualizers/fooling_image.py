@@ -92,7 +92,7 @@ class FoolingImage:
         with untouched(model):
             return torch.cat([climb(x, t, model) for x, t in zip(X.split(1), target.split(1), strict=True)])
 
-    def make_minimal_fooling_image(self, X, target_y, model, *, steps=128, margin=0.05, batch_size=16):
+    def make_minimal_fooling_image(self, X, target_y, model, *, steps=72, margin=0.05, batch_size=16):
         """Search the smallest change of 8-bit pixels after which the network sees the target.
 
         Starts from the 8-bit image nearest to X and takes whole levels from 0 to 255 only, so what is found
