@@ -2,11 +2,11 @@
 
 from tests.mutants import Mutant
 
-FOOLING = ("visualizers/fooling_image.py", "FoolingImage.make_fooling_image")
+FOOLING = ("visualizers/fooling_image.py", "climb")
 STEP = ("visualizers/class_visualization.py", "gradient_step")
 
 LOOP = """
-x = X.detach().clone()
+x = x.detach().clone()
 for _ in range(100):
     x.requires_grad_(True)
     scores = model(x)
