@@ -11,7 +11,19 @@ from image_utils.writing import save_json, whole_file
 
 SCRIPTS = Path(__file__).with_name("gradescope_files")  # setup.sh and run_autograder
 STYLE_IMAGES = ("tubingen", "starry_night")  # what the notebook's checks look at
-PACKAGES = ("torch", "torchvision", "captum", "numpy", "matplotlib", "pillow", "safetensors", "tqdm", "scipy")
+# foolbox: the photographs that techniques are judged on
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "captum",
+    "foolbox",
+    "numpy",
+    "matplotlib",
+    "pillow",
+    "safetensors",
+    "tqdm",
+    "scipy",
+)
 
 
 def make_skeleton(out):

@@ -112,7 +112,7 @@ def mark(task, sandbox, code, results, *, seed, wall=None):
             continue
         try:
             verdict = check.judge(inputs, answers)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError):
             # The answers are the submission's; what does not have the agreed form is wrong.
             results.put(check, 0.0, "the answer does not have the agreed form" + printed)
             continue

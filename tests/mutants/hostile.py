@@ -120,7 +120,6 @@ HOSTILE = [
     hostile(
         "replays_the_first_answer",
         "global seen\ntry:\n    return seen\nexcept NameError:\n    seen = 1.0\n" + RIGHT,
-        points={"content": 2, "tv": 10},  # the notebook's check is a first call, and right
     ),
     # What is wrong in one file must not cost the points of the others.
     hostile(
