@@ -70,7 +70,7 @@ def find(package, module, name):
     path = f"{package}.{module}" if package else module
     try:
         return getattr(importlib.import_module(path), name)
-    except Exception as problem:  # noqa: BLE001  (a broken neighbour may raise anything)
+    except (Exception, SystemExit) as problem:  # noqa: BLE001  (a broken neighbour may raise anything)
         _without_package_init()
         try:
             return getattr(importlib.import_module(path), name)

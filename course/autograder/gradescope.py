@@ -12,6 +12,7 @@ from image_utils.errors import InputError
 from image_utils.writing import save_json
 
 SOURCE = Path(__file__).resolve().parents[2]
+TOTAL_SECONDS = 480  # of the 10 minutes after which Gradescope gives up and throws away what was earned
 
 
 def run_in(root):
@@ -31,7 +32,8 @@ def run_in(root):
     try:
         with Sandbox() as sandbox:
             check_isolation(sandbox, hidden)
-            results = grade(Path(root) / "submission", sandbox, SOURCE / "skeleton", parts=parts, path=path)
+            submission, skeleton = Path(root) / "submission", SOURCE / "skeleton"
+            results = grade(submission, sandbox, skeleton, parts=parts, path=path, total=TOTAL_SECONDS)
             sys.stdout.write(f"{results.table()}\nsubmissions run confined: {sandbox.description}\n")
     except InputError as problem:
         if json.loads(path.read_text())["tests"] == []:

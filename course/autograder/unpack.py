@@ -1,5 +1,6 @@
 """Opening what students send: zips that may be broken, enormous or aimed at other files."""
 
+import os
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ MAX_MEMBERS = 500
 MAX_BYTES = 20_000_000  # of everything, unpacked
 MAX_FILE = 2_000_000  # of one code file
 MAX_ZIP = 50_000_000
+MAX_NAME = 200  # characters of a path
 CHUNK = 1 << 16
 
 
@@ -111,7 +113,7 @@ def _safe_name(member):
         raise InputError(f"the zip's member '{shown}' is a link or a device; only plain files are accepted")
     if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
         raise InputError(f"the zip's member '{shown}' points outside of the submission's folder")
-    if len(name) > 200 or not name.isprintable():
+    if len(name) > MAX_NAME or not name.isprintable():
         raise InputError(f"the zip's member '{shown}' has a name that is too long or not printable")
     if member.flag_bits & 1:
         raise InputError(f"the zip's member '{shown}' is encrypted")
@@ -132,10 +134,14 @@ def _read_member(archive, member, room):
 def _read_folder(root):
     """Read a folder that somebody else unpacked; links are not followed."""
     contents, total = {}, 0
-    for folder, folders, files in _walk(root):
-        for name in files:
+    for folder, folders, files in os.walk(root):
+        folder = Path(folder)
+        folders.sort()
+        for name in sorted(files):
             path = folder / name
             relative = path.relative_to(root).as_posix()
+            if len(relative) > MAX_NAME:
+                raise InputError(f"'{ascii(relative[:100])[1:-1]}...' is a name that is too long")
             if len(contents) >= MAX_MEMBERS:
                 raise InputError(f"the submission holds more than {MAX_MEMBERS} files")
             if path.is_symlink() or not path.is_file():
@@ -149,16 +155,6 @@ def _read_folder(root):
             if (folder / name).is_symlink():
                 raise InputError(f"'{name}' is a link; only plain files are accepted")
     return contents
-
-
-def _walk(root):
-    """Path.walk, which Python has from 3.12 on."""
-    folders, files = [], []
-    for path in sorted(root.iterdir()):
-        (folders if path.is_dir() and not path.is_symlink() else files).append(path.name)
-    yield root, folders, files
-    for name in folders:
-        yield from _walk(root / name)
 
 
 def write_files(files, folder):
