@@ -132,16 +132,16 @@ def _read_member(archive, member, room):
 
 
 def _read_folder(root):
-    """Read a folder that somebody else unpacked; links are not followed."""
+    """Read a folder: unpacked by somebody else, or a project. Links are not followed, hidden folders not entered."""
     contents, total = {}, 0
     for folder, folders, files in os.walk(root):
         folder = Path(folder)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        if len(folder.relative_to(root).as_posix()) > MAX_NAME:
+            raise InputError("the submission's folders lie too deep")
         for name in sorted(files):
             path = folder / name
             relative = path.relative_to(root).as_posix()
-            if len(relative) > MAX_NAME:
-                raise InputError(f"'{ascii(relative[:100])[1:-1]}...' is a name that is too long")
             if len(contents) >= MAX_MEMBERS:
                 raise InputError(f"the submission holds more than {MAX_MEMBERS} files")
             if path.is_symlink() or not path.is_file():
