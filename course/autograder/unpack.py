@@ -132,7 +132,7 @@ def _read_member(archive, member, room):
 
 
 def _read_folder(root):
-    """Read a folder: unpacked by somebody else, or a project. Links are not followed, hidden folders not entered."""
+    """Read a folder, unpacked or a project. Links are not followed, hidden folders not entered."""
     contents, total = {}, 0
     for folder, folders, files in os.walk(root):
         folder = Path(folder)
