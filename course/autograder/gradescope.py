@@ -1,4 +1,9 @@
-"""Marking inside Gradescope's container: /autograder/submission in, /autograder/results/results.json out."""
+"""Marking inside Gradescope's container: /autograder/submission in, /autograder/results/results.json out.
+
+    python -m course.autograder.gradescope /autograder
+
+An entry of its own, because marking style transfer needs no PyTorch in the grader's process, and memory is scarce.
+"""
 
 import json
 import sys
@@ -39,3 +44,7 @@ def run_in(root):
         if json.loads(path.read_text())["tests"] == []:
             save_json(refusal(str(problem)), path)
         sys.stdout.write(f"{problem}\n")
+
+
+if __name__ == "__main__":
+    run_in(sys.argv[1])
