@@ -32,6 +32,7 @@ INCLUDED = (
     "captum_utils.py",
     "command_line.py",
     "data_utils.py",
+    "foolbox_utils.py",
     "style_utils.py",
     "style_modules/*.py",
     "visualizers/*.py",

@@ -22,11 +22,15 @@ def _in(file, *functions):
     return tuple((file, function) for function in functions)
 
 
-GRADCAM = "visualizers/gradcam.py"
+GRADCAM, STYLE = "visualizers/gradcam.py", "style_modules/style_loss.py"
 PARTS = (
     Part("content", "Content loss", (("style_modules/content_loss.py", "ContentLoss.forward"),)),
-    Part("gram", "Gram matrix", (("style_modules/style_loss.py", "StyleLoss.gram_matrix"),)),
-    Part("style", "Style loss", (("style_modules/style_loss.py", "StyleLoss.forward"),)),
+    Part(
+        "gram",
+        "Gram matrix",
+        _in(STYLE, "StyleLoss.gram_matrix", "SelfProduct.forward", "SelfProduct.backward"),
+    ),
+    Part("style", "Style loss", _in(STYLE, "StyleLoss.forward")),
     Part("tv", "Total-variation loss", (("style_modules/tv_loss.py", "TotalVariationLoss.forward"),)),
     Part("update", "Update rule", (("style_modules/optimise.py", "course_update"),)),
     Part(

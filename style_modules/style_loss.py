@@ -27,17 +27,21 @@ class SelfProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, F):
         """Multiply F, Tensor (N, C, K), with its transpose: Tensor (N, C, C)."""
+        # >>> Solution: the product; only if your Gram matrix uses this class, which it need not
         ctx.save_for_backward(F)
         return F @ F.transpose(1, 2)
+        # <<< Solution
 
     @staticmethod
     def backward(ctx, D):
         """Return the gradient by F, differentiable again."""
+        # >>> Solution: the gradient; only if your Gram matrix uses this class
         (F,) = ctx.saved_tensors
         symmetric = D + D.transpose(1, 2)
         if F.is_contiguous():
             return symmetric @ F
         return (F.transpose(1, 2) @ symmetric).transpose(1, 2)
+        # <<< Solution
 
 
 class StyleLoss(nn.Module):

@@ -12,7 +12,6 @@ from pathlib import Path
 from command_line import run
 from course.autograder.build import build, make_skeleton
 from course.autograder.grade import choose_parts, grade
-from course.autograder.gradescope import run_in
 from course.autograder.sandbox import Sandbox
 from image_utils.errors import InputError
 
@@ -26,7 +25,7 @@ def main(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="grade | build | run")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="grade | build")
     at_home = commands.add_parser("grade", help="mark a submission here")
     at_home.add_argument("submission", type=Path, metavar="SUBMISSION", help="a zip, or a folder such as .")
     at_home.add_argument("--results", type=Path, metavar="FILE", help="write results.json here too")
@@ -41,13 +40,9 @@ def main(arguments=None):
             metavar="PART",
             help="style-transfer (default), all, or names of parts",
         )
-    inside = commands.add_parser("run", help="mark as Gradescope asks; run_autograder calls it")
-    inside.add_argument("root", type=Path, metavar="ROOT", help="usually /autograder")
     args = parser.parse_args(arguments)
     if args.command == "build":
         build(args.out, choose_parts(args.parts))
-    elif args.command == "run":
-        run_in(args.root)
     else:
         _grade_here(args)
 

@@ -58,7 +58,8 @@ class Ascent:
         images = [x for i, x in enumerate(seen) if i == 0 or not np.array_equal(x, seen[i - 1])]
         if len(seen) < MAX_SEEN and not np.array_equal(images[-1], last[0]):
             images.append(last[0])
-        images = list(itertools.takewhile(lambda x: np.isfinite(x).all(), images))
+        finite = list(itertools.takewhile(lambda x: np.isfinite(x).all(), images))
+        images, all_finite = finite, len(finite) == len(images)
         if not images or not _near(images[0], inputs["X"][0]):
             return Verdict(0.0, "it does not start from X")
         if len(images) == 1:
@@ -81,9 +82,16 @@ class Ascent:
             named = [message for message, options in mistakes.items() if follow(**options)]
             return Verdict(0.0, named[0] if named else "the steps are not 10 g / |g|")
         with torch.no_grad():
-            best = self.judge.model(torch.from_numpy(np.stack(images[:-1]))).topk(2)
+            scores = self.judge.model(torch.from_numpy(np.stack(images)))
+        best = scores[:-1].topk(2)
         fooled = (best.indices[:, 0] == target) & (best.values[:, 0] > best.values[:, 1] + TIE)
-        return Verdict(0.0, "it does not stop when the network is fooled") if fooled.any() else RIGHT
+        if fooled.any():
+            return Verdict(0.0, "it does not stop when the network is fooled")
+        if not all_finite:
+            return Verdict(0.0, "the image is not finite")
+        if scores[-1, target] < scores[-1].max() - TIE:
+            return Verdict(0.0, "it stops before the network is fooled")
+        return RIGHT
 
     def visualization_inputs(self, rng):
         """A class, and keywords under which every step can be followed: no jitter, no blur but at first.

@@ -11,7 +11,19 @@ from image_utils.writing import save_json, whole_file
 
 SCRIPTS = Path(__file__).with_name("gradescope_files")  # setup.sh and run_autograder
 STYLE_IMAGES = ("tubingen", "starry_night")  # what the notebook's checks look at
-PACKAGES = ("torch", "torchvision", "captum", "numpy", "matplotlib", "pillow", "safetensors", "tqdm", "scipy")
+# foolbox: the photographs that techniques are judged on
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "captum",
+    "foolbox",
+    "numpy",
+    "matplotlib",
+    "pillow",
+    "safetensors",
+    "tqdm",
+    "scipy",
+)
 
 
 def make_skeleton(out):
@@ -59,7 +71,7 @@ def build(out, parts):
             shutil.copytree(
                 root / "skeleton" / room, root / room, ignore=shutil.ignore_patterns("*.safetensors", "*.npz")
             )
-        shutil.copyfile(ROOT / "command_line.py", root / "command_line.py")
+        (root / "image_utils" / "__init__.py").write_text("")  # the students' names, which would import PyTorch
         (root / "requirements.txt").write_text(_requirements())
         save_json({"parts": list(parts)}, root / "settings.json")
         for script in SCRIPTS.iterdir():

@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from course import parts as course_parts
 from course.autograder import confine, style_tasks, update_task
 from course.autograder.results import Results
+from course.autograder.sandbox import remove
 from course.autograder.tasks import for_the_child
 from course.autograder.unpack import read_submission, write_files
 from course.collect.checks import NO_LOOPS
@@ -46,7 +48,17 @@ def choose_parts(names):
     return tuple(name for name in course_parts.EVERY if name in chosen)
 
 
-def grade(submission, sandbox, skeleton, *, parts=course_parts.STYLE_TRANSFER, path=None, seed=None, wall=None):
+def grade(
+    submission,
+    sandbox,
+    skeleton,
+    *,
+    parts=course_parts.STYLE_TRANSFER,
+    path=None,
+    seed=None,
+    wall=None,
+    total=float("inf"),
+):
     """Mark a submission.
 
     Args:
@@ -57,6 +69,7 @@ def grade(submission, sandbox, skeleton, *, parts=course_parts.STYLE_TRANSFER, p
         path: where to write results.json, or None.
         seed: integer for inputs that can be drawn again; None draws them from the operating system.
         wall: seconds for each task instead of its own limit.
+        total: seconds for all of them; tasks for which none are left are not run.
 
     Returns:
         Results.
@@ -80,11 +93,18 @@ def grade(submission, sandbox, skeleton, *, parts=course_parts.STYLE_TRANSFER, p
         shutil.copytree(skeleton, code, dirs_exist_ok=True)
         write_files(files, code)
         open_folder(code)
-        seed = secrets.randbits(64) if seed is None else seed
+        seed, until = secrets.randbits(64) if seed is None else seed, time.monotonic() + total
         for task in tasks:
-            mark(task, sandbox, code, results, seed=seed, wall=wall)
+            left = until - time.monotonic()
+            if left > 0:
+                mark(task, sandbox, code, results, seed=seed, wall=min(wall or task.wall, left))
+            else:
+                for check in task.checks:
+                    results.put(
+                        check, 0.0, f"not marked: what came before took the {total:.0f} s there are for all"
+                    )
     finally:
-        shutil.rmtree(code, ignore_errors=True)
+        remove(code)
     return results
 
 
@@ -112,7 +132,7 @@ def mark(task, sandbox, code, results, *, seed, wall=None):
             continue
         try:
             verdict = check.judge(inputs, answers)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError):
             # The answers are the submission's; what does not have the agreed form is wrong.
             results.put(check, 0.0, "the answer does not have the agreed form" + printed)
             continue

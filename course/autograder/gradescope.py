@@ -1,4 +1,9 @@
-"""Marking inside Gradescope's container: /autograder/submission in, /autograder/results/results.json out."""
+"""Marking inside Gradescope's container: /autograder/submission in, /autograder/results/results.json out.
+
+    python -m course.autograder.gradescope /autograder
+
+An entry of its own, because marking style transfer needs no PyTorch in the grader's process, and memory is scarce.
+"""
 
 import json
 import sys
@@ -12,6 +17,7 @@ from image_utils.errors import InputError
 from image_utils.writing import save_json
 
 SOURCE = Path(__file__).resolve().parents[2]
+TOTAL_SECONDS = 480  # of the 10 minutes after which Gradescope gives up and throws away what was earned
 
 
 def run_in(root):
@@ -31,9 +37,14 @@ def run_in(root):
     try:
         with Sandbox() as sandbox:
             check_isolation(sandbox, hidden)
-            results = grade(Path(root) / "submission", sandbox, SOURCE / "skeleton", parts=parts, path=path)
+            submission, skeleton = Path(root) / "submission", SOURCE / "skeleton"
+            results = grade(submission, sandbox, skeleton, parts=parts, path=path, total=TOTAL_SECONDS)
             sys.stdout.write(f"{results.table()}\nsubmissions run confined: {sandbox.description}\n")
     except InputError as problem:
         if json.loads(path.read_text())["tests"] == []:
             save_json(refusal(str(problem)), path)
         sys.stdout.write(f"{problem}\n")
+
+
+if __name__ == "__main__":
+    run_in(sys.argv[1])

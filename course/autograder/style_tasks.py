@@ -4,19 +4,14 @@ References are the definitions in NumPy and double precision, gradients by hand;
 solution. Inputs are drawn anew for each run, so that no answer can be prepared.
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
 
-from course.autograder.judging import RIGHT, Reference, Verdict, judge_gradient, judge_value
+from course.autograder.judging import RIGHT, Reference, Verdict, close, judge_gradient, judge_value
 from course.autograder.tasks import Check, Task, answers_of, cases_of
 
-NOTEBOOK = (  # part, title, name in data/style-transfer-checks.npz
-    ("content", "content loss", "cl_out"),
-    ("gram", "Gram matrix", "gm_out"),
-    ("style", "style loss", "sl_out"),
-    ("tv", "total variation", "tv_out"),
-)
 OFF_BY_WEIGHT = "off by the weight: the loss must be multiplied by it, once"
 
 
@@ -98,6 +93,9 @@ def style_inputs(rng, *, right_gram):
             other = _normal(rng, shapes[layer])
             case[f"target{i}"] = _gram(other.astype(np.float64)).astype(np.float32)
         case |= {"layers": layers, "weights": [float(w) for w in rng.uniform(50, 500, len(layers))]}
+        if right_gram:
+            for i in range(len(shapes)):
+                case |= {f"gram{i}": _gram(case[f"features{i}"]), f"slope{i}": _gram_slope(case[f"features{i}"])}
         cases.append(case)
     return cases_of(cases) | {"right_gram": right_gram}
 
@@ -194,6 +192,13 @@ def _gram(x):
     return flat @ flat.transpose(0, 2, 1) / x[0].size
 
 
+def _gram_slope(x):
+    """How each entry of one image's Gram matrix depends on each of its features: (C*C, C*H*W)."""
+    c, flat = x.shape[1], x.reshape(x.shape[1], -1)
+    half = np.einsum("ac,bk->abck", np.eye(c, dtype=x.dtype), flat) / x.size
+    return (half + half.transpose(1, 0, 2, 3)).reshape(c * c, x.size)
+
+
 def _alternatives(wrong):
     """Give each alternative a key of its own; what follows the tab is not shown."""
     return {f"{m}\t{i}": (value, None) for m, values in wrong.items() for i, value in enumerate(values)}
@@ -239,22 +244,29 @@ def judge_no_loop(inputs, answers):
     return RIGHT
 
 
-def judge_notebook(inputs, answers):
-    """The notebook's check: a relative error that prints as 0.000."""
+def judge_notebook(reference, key, inputs, answers):
+    """The notebook's check: a relative error that prints as 0.000; and right on other numbers, those of case 0."""
     found, expected = answers.get("value"), inputs["_expected"]
     if np.size(found) != np.size(expected):
         return Verdict(0.0, f"the shape is {np.shape(found)}, not {np.shape(expected)}")
     x, y = np.ravel(np.asarray(found, np.float64)), np.ravel(expected)
     with np.errstate(all="ignore"):
         error = np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)))
-    return RIGHT if error < 5e-4 else Verdict(0.0, f"Maximum error is {error:.3f}, 0.000 is wanted")
+    if not error < 5e-4:
+        return Verdict(0.0, f"Maximum error is {error:.3f}, 0.000 is wanted")
+    # Like the notebook, this does not look at the shape.
+    elsewhere = reference(answers_of(inputs, [0])[0]).value
+    if not close(np.ravel(answers.get(f"{key}@0")), np.ravel(elsewhere)):
+        return Verdict(0.0, "right here, but not on other numbers: counts once it is right there too")
+    return RIGHT
 
 
-def notebook_inputs(name, skeleton):
-    """The published outputs stay with the judge; the child computes on the images and weights it has."""
-    key = next(key for part, _, key in NOTEBOOK if part == name)
+def notebook_inputs(name, key, skeleton, elsewhere):
+    """The images and weights are those that the child has; besides, the first of the cases drawn anew."""
     with np.load(Path(skeleton) / "data" / "style-transfer-checks.npz") as checks:
-        return {"name": name, "_expected": checks[key]}
+        expected = checks[key]
+    first = {k: v for k, v in elsewhere.items() if k.endswith("@0")}
+    return first | {"name": name, "cases": 1, "right_gram": False, "_expected": expected}
 
 
 def tasks(skeleton):
@@ -263,6 +275,13 @@ def tasks(skeleton):
     of_content, of_gram = (
         (lambda **k: _value(content_reference, **k)),
         (lambda cases: _value(gram_reference, "gram", cases)),
+    )
+    of_style, of_tv = _value(style_reference), _value(tv_reference)
+    notebook = (  # part, title, name in data/style-transfer-checks.npz; other numbers, what is right there
+        ("content", "content loss", "cl_out", content_inputs, content_reference, "value"),
+        ("gram", "Gram matrix", "gm_out", gram_inputs, gram_reference, "gram"),
+        ("style", "style loss", "sl_out", own, style_reference, "value"),
+        ("tv", "total variation", "tv_out", tv_inputs, tv_reference, "value"),
     )
     return [
         Task(
@@ -287,21 +306,21 @@ def tasks(skeleton):
             "style_loss",
             right,
             (
-                Check("style", "Style loss: value, with a right Gram matrix", 4, _value(style_reference)),
+                Check("style", "Style loss: value, with a right Gram matrix", 4, of_style),
                 Check("style", "Style loss: gradient, with a right Gram matrix", 3, _gradient(style_reference)),
             ),
         ),
         Task(
             "style_loss",
             own,
-            (Check("style", "Style loss: value, with your Gram matrix", 1, _value(style_reference)),),
+            (Check("style", "Style loss: value, with your Gram matrix", 1, of_style),),
             label="own",
         ),
         Task(
             "tv_loss",
             tv_inputs,
             (
-                Check("tv", "Total variation: value", 4, _value(tv_reference)),
+                Check("tv", "Total variation: value", 4, of_tv),
                 Check("tv", "Total variation: gradient", 2, _gradient(tv_reference)),
                 Check("tv", "Total variation: no loop", 2, judge_no_loop),
             ),
@@ -309,10 +328,10 @@ def tasks(skeleton):
         *(
             Task(
                 "notebook",
-                lambda rng, name=name: notebook_inputs(name, skeleton),
-                (Check(name, f"Notebook: {title}", 2, judge_notebook),),
+                lambda rng, name=name, file=file, make=make: notebook_inputs(name, file, skeleton, make(rng)),
+                (Check(name, f"Notebook: {title}", 2, functools.partial(judge_notebook, reference, key)),),
                 label=name,
             )
-            for name, title, _ in NOTEBOOK
+            for name, title, file, make, reference, key in notebook
         ),
     ]

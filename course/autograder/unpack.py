@@ -1,5 +1,6 @@
 """Opening what students send: zips that may be broken, enormous or aimed at other files."""
 
+import os
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ MAX_MEMBERS = 500
 MAX_BYTES = 20_000_000  # of everything, unpacked
 MAX_FILE = 2_000_000  # of one code file
 MAX_ZIP = 50_000_000
+MAX_NAME = 200  # characters of a path
 CHUNK = 1 << 16
 
 
@@ -111,7 +113,7 @@ def _safe_name(member):
         raise InputError(f"the zip's member '{shown}' is a link or a device; only plain files are accepted")
     if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
         raise InputError(f"the zip's member '{shown}' points outside of the submission's folder")
-    if len(name) > 200 or not name.isprintable():
+    if len(name) > MAX_NAME or not name.isprintable():
         raise InputError(f"the zip's member '{shown}' has a name that is too long or not printable")
     if member.flag_bits & 1:
         raise InputError(f"the zip's member '{shown}' is encrypted")
@@ -130,10 +132,14 @@ def _read_member(archive, member, room):
 
 
 def _read_folder(root):
-    """Read a folder that somebody else unpacked; links are not followed."""
+    """Read a folder, unpacked or a project. Links are not followed, hidden folders not entered."""
     contents, total = {}, 0
-    for folder, folders, files in _walk(root):
-        for name in files:
+    for folder, folders, files in os.walk(root):
+        folder = Path(folder)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        if len(folder.relative_to(root).as_posix()) > MAX_NAME:
+            raise InputError("the submission's folders lie too deep")
+        for name in sorted(files):
             path = folder / name
             relative = path.relative_to(root).as_posix()
             if len(contents) >= MAX_MEMBERS:
@@ -149,16 +155,6 @@ def _read_folder(root):
             if (folder / name).is_symlink():
                 raise InputError(f"'{name}' is a link; only plain files are accepted")
     return contents
-
-
-def _walk(root):
-    """Path.walk, which Python has from 3.12 on."""
-    folders, files = [], []
-    for path in sorted(root.iterdir()):
-        (folders if path.is_dir() and not path.is_symlink() else files).append(path.name)
-    yield root, folders, files
-    for name in folders:
-        yield from _walk(root / name)
 
 
 def write_files(files, folder):

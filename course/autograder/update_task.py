@@ -1,8 +1,9 @@
 """The update rule, marked step by step.
 
-The submission's `style_transfer` runs on a tiny linear network with quadratic losses. The image is recorded at
-each evaluation of the losses, and the judge asks of every step: from the images so far, is the next one right? So
-one wrong step costs its own points, not those of all that follow, and rounding cannot grow into an error.
+The submission's `style_transfer` runs on a tiny linear network with losses of its own, sums of sqrt(1 + x^2). The
+image is recorded at each evaluation of the losses, and the judge asks of every step: from the images so far, is
+the next one right? So one wrong step costs its own points, not those of all that follow, and rounding cannot grow
+into an error.
 """
 
 import numpy as np
@@ -45,14 +46,16 @@ def gradient(given, x):
     w0, w1 = given["weight0"].astype(np.float64), given["weight1"].astype(np.float64)
     through = w1 @ w0
     content, style = normalised(given["content"]), normalised(given["style"])
-    of_content = (
-        2
-        * given["content_weight"]
-        * np.einsum("kc,khw->chw", through, np.einsum("kc,chw->khw", through, x - content))
-    )
+    difference = np.einsum("kc,chw->khw", through, x - content)
+    of_content = given["content_weight"] * np.einsum("kc,khw->chw", through, slope(difference))
     difference = w0 @ (x.mean((1, 2)) - style.mean((1, 2)))
-    of_style = 2 * given["style_weight"] * (w0.T @ difference) / x[0].size
-    return of_content + of_style[:, None, None] + 2 * given["tv_weight"] * x
+    of_style = given["style_weight"] * (w0.T @ slope(difference)) / x[0].size
+    return of_content + of_style[:, None, None] + given["tv_weight"] * slope(x)
+
+
+def slope(x):
+    """The derivative of sqrt(1 + x^2)."""
+    return x / np.sqrt(1 + x**2)
 
 
 def adam(

@@ -61,6 +61,12 @@ def test_memory_of_one_process_stays_below_the_limit(sandbox, skeleton, solution
     assert 0 < max(peaks) < 500 * 2**20
 
 
+def test_time_for_all_tasks_together_is_limited(sandbox, skeleton, solution, tmp_path):
+    results = grade(solution, sandbox, skeleton, path=tmp_path / "results.json", total=0)
+    assert results.score() == 0 and all("not marked: what came before took" in m for m in results.messages)
+    check_results(json.loads((tmp_path / "results.json").read_text()))
+
+
 def test_same_seed_same_inputs_and_every_run_another(skeleton):
     def inputs(seed):
         seen = []

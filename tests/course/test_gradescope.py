@@ -84,6 +84,12 @@ def test_a_wrong_submission_is_marked_in_part_and_taught(autograder, solution):
     assert any("detached from the graph?" in test["output"] for test in record["tests"])
 
 
+def test_the_graders_process_needs_no_pytorch_for_style_transfer(autograder):
+    """It would cost a third of the memory that a small container has."""
+    program = "import sys; from course.autograder import gradescope; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=autograder / "source").returncode == 0
+
+
 def test_nothing_handed_in(autograder):
     done, record = start(autograder)
     assert done.returncode == 0 and record["score"] == 0 and "no code" in record["output"]

@@ -18,7 +18,13 @@ from image_utils.errors import InputError
 ROOT = cutter.ROOT
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}  # two processes of two threads each get in each other's way
 # Lines that give no solution away.
-TRIVIAL = {'cmap="gray",', "model = inputs.model", "@torch.no_grad()", "with untouched(model):"}
+TRIVIAL = {
+    'cmap="gray",',
+    "model = inputs.model",
+    "scores = model(x)",
+    "@torch.no_grad()",
+    "with untouched(model):",
+}
 
 
 def marked():

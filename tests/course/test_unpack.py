@@ -4,10 +4,12 @@ import io
 import os
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from course.autograder import unpack
+from course.autograder.sandbox import remove
 from course.autograder.unpack import read_submission
 from image_utils.errors import InputError
 
@@ -122,6 +124,26 @@ def test_refuses_what_is_no_zip(tmp_path):
         read_submission(tmp_path / "nowhere.zip")
     with pytest.raises(InputError, match="no code"):
         read_submission(zipped(tmp_path / "a.zip", {"notes.txt": b"x"}))
+
+
+def test_a_project_with_its_environment_is_a_folder_like_another(tmp_path):
+    unpack.write_files(GOOD, tmp_path)
+    for hidden in (".venv", ".git", "visualizers/__pycache__"):
+        unpack.write_files({f"{i}.py": b"" for i in range(600)}, tmp_path / hidden / "deeper")
+        (tmp_path / hidden / "link").symlink_to("/")
+    assert read_submission(tmp_path)[0] == GOOD
+
+
+def test_refuses_folders_that_lie_deep(tmp_path, monkeypatch):
+    unpack.write_files(GOOD, tmp_path / "a")
+    monkeypatch.chdir(tmp_path / "a")
+    for _ in range(2000):
+        Path("d").mkdir()
+        os.chdir("d")
+    with pytest.raises(InputError, match="too deep"):
+        read_submission(tmp_path / "a")
+    os.chdir(tmp_path)
+    remove(tmp_path / "a")
 
 
 def test_refuses_links_in_a_folder(tmp_path):

@@ -20,6 +20,7 @@ class Mutant:
         points: part to points; these parts are marked. Parts left out keep full points, or are of no interest.
         says: words that the feedback of some failed check must contain.
         before: file to lines put in front of it.
+        extra: file that the solution does not have to its text.
     """
 
     name: str
@@ -27,11 +28,12 @@ class Mutant:
     points: dict
     says: str = ""
     before: dict = field(default_factory=dict)
+    extra: dict = field(default_factory=dict)
 
     def files(self):
         """The files that differ from the solution: dict from path to text."""
         touched = {file for file, _ in self.bodies} | set(self.before)
-        return {file: self.before.get(file, "") + self._source(file) for file in sorted(touched)}
+        return self.extra | {file: self.before.get(file, "") + self._source(file) for file in sorted(touched)}
 
     def _source(self, file):
         solution = (ROOT / file).read_text()

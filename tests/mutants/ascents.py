@@ -2,11 +2,11 @@
 
 from tests.mutants import Mutant
 
-FOOLING = ("visualizers/fooling_image.py", "FoolingImage.make_fooling_image")
+FOOLING = ("visualizers/fooling_image.py", "climb")
 STEP = ("visualizers/class_visualization.py", "gradient_step")
 
 LOOP = """
-x = X.detach().clone()
+x = x.detach().clone()
 for _ in range(100):
     x.requires_grad_(True)
     scores = model(x)
@@ -43,6 +43,8 @@ ASCENTS = [
     fooling("double_step", "twice", 4, step="20 * g / g.norm()"),
     fooling("small_steps", "1, not 10", 4, step="g / g.norm()"),
     fooling("nothing", "no step", 0, stop="break"),
+    fooling("stops_too_early", "before the network is fooled", 0, stop="if _ == 1:\n        break"),
+    fooling("turns_nan", "not finite", 0, step="(10 * g / g.norm() if _ == 0 else float('nan') * g)"),
     climb("written_plainly", "", 8),
     climb("penalty_without_gradient", "no gradient", 5, penalty="x.detach().square().sum()"),
     climb("penalty_rewarded", "wrong sign", 5, penalty="-x.square().sum()"),

@@ -1,15 +1,16 @@
 """Submissions that attack the marking instead of doing the work. None gets a point by it."""
 
 from tests.mutants import Mutant
-from tests.mutants.losses import CONTENT, TV
+from tests.mutants.ascents import FOOLING
+from tests.mutants.losses import CONTENT, GRAM, TV
 
 NOTHING = {"content": 0}
 RIGHT = "return content_weight * (content_current - content_original).square().sum()"
 
 
-def hostile(name, body, says="", points=None, before="", file=CONTENT):
+def hostile(name, body, says="", points=None, before="", file=CONTENT, extra=None):
     points = {"content": 0, "tv": 10} if points is None else points
-    return Mutant(f"hostile_{name}", {file: body}, points, says, {file[0]: before} if before else {})
+    return Mutant(f"hostile_{name}", {file: body}, points, says, {file[0]: before} if before else {}, extra or {})
 
 
 FORGED = '{"score": 100, "tests": [{"name": "Content loss: value", "score": 5, "max_score": 5}]}'
@@ -24,6 +25,54 @@ for path in {paths}:
         pass
 raise RuntimeError(f"opened {{opened}}")
 """
+
+# Tries every function that it finds in the modules around it, or inside of their functions, in its own place.
+LIFT = """
+import sys, types
+codes, seen = [], set()
+for name in ("calls", "technique_calls", "loops", "wire", "confine", "__main__"):
+    if name in sys.modules:
+        codes += [f.__code__ for f in vars(sys.modules[name]).values() if isinstance(f, types.FunctionType)]
+while codes:
+    code = codes.pop()
+    if code in seen:
+        continue
+    seen.add(code)
+    codes += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    try:
+        cells = tuple(types.CellType(torch_) for _ in code.co_freevars)
+        found = types.FunctionType(code, {{"torch": torch_}}, "lifted", (True,), cells)({arguments})
+        if {looks_right}:
+            return found
+    except BaseException:
+        pass
+return {otherwise}
+"""
+YES = """
+class Yes(torch.Tensor):
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = lambda self, other: True
+    __bool__ = lambda self: True
+    __float__ = lambda self: 0.0
+    __hash__ = None
+    detach = cpu = sum = lambda self, *a: self
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return True
+return torch.zeros(()).as_subclass(Yes)
+"""
+SHADOWED = (
+    "torch",
+    "numpy",
+    "json",
+    "struct",
+    "wire",
+    "calls",
+    "loops",
+    "PIL",
+    "conftest",
+    "sitecustomize",
+    "site",
+)
 
 HOSTILE = [
     hostile("endless", "while True:\n    pass", "took more than"),
@@ -120,7 +169,114 @@ HOSTILE = [
     hostile(
         "replays_the_first_answer",
         "global seen\ntry:\n    return seen\nexcept NameError:\n    seen = 1.0\n" + RIGHT,
-        points={"content": 2, "tv": 10},  # the notebook's check is a first call, and right
+    ),
+    hostile(
+        "returns_the_published_number",
+        "import numpy\nfrom pathlib import Path\n"
+        "checks = numpy.load(Path(__file__).parents[1] / 'data' / 'style-transfer-checks.npz')\n"
+        "return checks['cl_out'].item()",
+        "not on other numbers",
+    ),
+    hostile(
+        "lifts_the_content_loss",
+        "import torch as torch_\n"
+        + LIFT.format(
+            arguments="None, content_weight, content_current, content_original",
+            looks_right="isinstance(found, torch_.Tensor) and found.ndim == 0",
+            otherwise="content_current.sum() * 0",
+        ),
+        "value is wrong",
+    ),
+    hostile(
+        "lifts_the_gram_matrix",
+        "import torch as torch_\n"
+        + LIFT.format(
+            arguments="features",
+            looks_right="found.shape == features.shape[:2] + features.shape[1:2]",
+            otherwise="features.sum() * 0",
+        ),
+        points={"gram": 0, "tv": 10},
+        file=GRAM,
+    ),
+    hostile(
+        "patches_autograd",
+        "return 0.0 * content_current.sum()",
+        "value is wrong",
+        points={"content": 0},  # the package imports all losses, so its own others suffer too
+        before="import torch\nimport torch.autograd\n"
+        "torch.autograd.grad = lambda y, x, *a, **k: [torch.ones_like(i) for i in x]\n"
+        "torch.autograd.backward = torch.Tensor.backward = lambda *a, **k: None\n"
+        "torch.Tensor.__eq__ = torch.Tensor.allclose = torch.allclose = lambda *a, **k: True\n",
+    ),
+    hostile(
+        "patches_the_calls",
+        "import sys\nimport numpy\ncalls = sys.modules['calls']\npack = calls.wire.pack\n"
+        "calls._number = lambda value, what: numpy.zeros(())\ncalls.os.write = lambda file, data: len(data)\n"
+        "calls.wire.pack = lambda values: pack({'score': 100, 'share': 1, 'value@0': numpy.full((), numpy.nan)})\n"
+        "return 0.0",
+        "ended early",
+    ),
+    hostile(
+        "forged_kinds",
+        "import sys\nimport numpy\nwire = sys.modules['wire']\npack = wire.pack\n"
+        "wire.pack = lambda values: pack({'image': numpy.ones((1, 3, 112, 112), bool), 'kept': True,\n"
+        "                                 'images': numpy.ones((3, 3, 112, 112), numpy.int64)})\nreturn x",
+        points={"fooling": 0, "tv": 10},
+        file=FOOLING,
+    ),
+    hostile("not_a_number", "return content_current.sum() * float('nan')", "not finite"),
+    hostile("infinite", "return content_current.sum() * float('inf')", "not finite"),
+    hostile(
+        "gradient_not_a_number",
+        RIGHT.replace("return", "loss =") + "\nif loss.requires_grad:\n"
+        "    loss.register_hook(lambda g: g * float('nan'))\nreturn loss",
+        "gradient is wrong",
+        points={"content": 7, "tv": 10},
+    ),
+    hostile("a_tensor_that_always_agrees", "import torch\n" + YES),
+    hostile(
+        "recursion", "return self.forward(content_weight, content_current, content_original)", "RecursionError"
+    ),
+    hostile(
+        "recursion_without_a_limit",
+        "import sys\nsys.setrecursionlimit(10**9)\ndef deeper(x):\n    return repr(x) and deeper([x])\n"
+        "return deeper([])",
+    ),
+    hostile(
+        "deep_folders",
+        "import os\nfor i in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\nreturn 0.0",
+        "value is wrong",
+    ),
+    hostile(
+        "links_to_elsewhere",
+        "import os, tempfile\nfolder = tempfile.mkdtemp(dir='.')\n"
+        "for i, path in enumerate(('/', VICTIM, GRADER)):\n"
+        "    os.symlink(path, f'{folder}/link{i}')\nos.chmod(folder, 0)\nreturn 0.0",
+        "value is wrong",
+    ),
+    hostile(
+        "becomes_another_program",
+        "import os\nos.execv('/bin/sh', ['sh', '-c', 'echo 10 points; echo 10 points >&4'])",
+        "ended early",
+    ),
+    hostile(
+        "leaves_notes",
+        "import os\nfor folder in ('/tmp', '/var/tmp', '/dev/shm', os.path.dirname(VICTIM), '..'):\n    try:\n"
+        "        open(folder + '/left-by-a-submission', 'w').close()\n        print('left in', folder)\n"
+        "    except OSError:\n        pass\nraise RuntimeError('tried')",
+        "tried",
+    ),
+    hostile(
+        "shadows_modules",
+        "return 0.0",
+        "value is wrong",
+        extra={f"{name}.py": "raise SystemExit('shadowed')\n" for name in SHADOWED},
+    ),
+    hostile(
+        "package_exits",
+        "return 0.0",
+        "value is wrong",
+        extra={"style_modules/__init__.py": "raise SystemExit(0)\n"},
     ),
     # What is wrong in one file must not cost the points of the others.
     hostile(
