@@ -158,7 +158,10 @@ def check_isolation(sandbox, hidden):
         InputError: one of them could be read, or nothing confines processes here.
     """
     if not confine.is_safe(sandbox.confined):
-        raise InputError(f"submissions would not be confined here ({sandbox.description}); run this as root")
+        raise InputError(
+            f"submissions would not be confined here ({sandbox.description}): this needs a kernel with Landlock, "
+            "or root and a Python that every user can run"
+        )
     empty = sandbox.new_folder("probe")
     outcome = sandbox.run("readable", {"paths": [str(path) for path in hidden]}, empty)
     if outcome.problem or outcome.answers.get("readable") != []:
