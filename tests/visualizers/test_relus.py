@@ -242,6 +242,7 @@ def test_other_activations_keep_their_derivative(images):
 
 @pytest.mark.parametrize("inplace", [False, True])
 def test_compiled_networks(images, answer, inplace):
+    torch.compiler.reset()  # code that was compiled too often before, by other tests, is not compiled again
     model = Variant(nn.ReLU(inplace=inplace)).requires_grad_(False)
     compiled = torch.compile(model, backend="aot_eager")
     for _ in range(2):  # before it is compiled and after
