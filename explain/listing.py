@@ -94,7 +94,7 @@ def _walk(folder, prefix, parents, left_out):
     try:
         with os.scandir(folder) as entries:
             # Sorting a folder as "name/" makes the whole walk sorted by path: "a-b" comes before "a/b".
-            named = sorted((e.name + "/" * e.is_dir(), e) for e in entries if not e.name.startswith("."))
+            named = sorted((e.name + "/" * _is(e.is_dir), e) for e in entries if not e.name.startswith("."))
     except OSError as problem:
         raise InputError(f"'{folder}' cannot be listed: {problem.strerror}") from None
     for name, entry in named:
@@ -102,8 +102,16 @@ def _walk(folder, prefix, parents, left_out):
             here = _identity(entry.path)
             if here != left_out and here not in parents:
                 yield from _walk(Path(entry.path), prefix + name, [*parents, here], left_out)
-        elif entry.is_file() or entry.is_symlink():  # a dangling link is an unreadable file; a pipe is none
+        elif _is(entry.is_file) or entry.is_symlink():  # a dangling link is an unreadable file; a pipe is none
             yield prefix + name, os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122  (millions of names)
+
+
+def _is(kind):
+    """Ask an entry what it is; a link that leads nowhere, such as to itself, is nothing."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ def read_photo(file) -> Photo:
             raise InputError(f"the file has more than {MAX_BYTES:,} bytes")
         content = Path(file).read_bytes()
         photo.sha256 = hashlib.sha256(content).hexdigest()
+        if not content:
+            raise InputError("the file is empty")
         img = open_image(io.BytesIO(content))
         photo.width, photo.height = img.size
         if max(img.size) > MAX_ASPECT * min(img.size):
