@@ -125,8 +125,8 @@ def draw(args, inputs, x, target, found):
     figure = image_grid(
         [[panel.clamp(0, 1).permute(1, 2, 0).cpu().numpy() for panel in panels]],
         column_titles=titles,
-        caption=f"Made by {how}: L2 {difference.norm().item():.2f}, largest change of a value "
-        f"{LEVELS * difference.abs().max().item():.0f} of {LEVELS} levels. Grey: no difference.",
+        caption=f"By {how}: L2 {difference.norm().item():.2f}, at most "
+        f"{LEVELS * difference.abs().max().item():.0f} of {LEVELS} levels. Grey: no change.",
     )
     save_figure(figure, inputs.out / "fooling_image.png")
 
