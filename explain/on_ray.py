@@ -10,6 +10,7 @@ import copy
 import json
 import logging
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ SECONDS = 10  # for an address to answer
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # Ray Data's own actors make Ray warn of restarts, at every start
+    "RAY_DEDUP_LOGS": "0",  # it keeps lines back, and prints them when standard output is free again
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
@@ -99,7 +101,7 @@ def load_ray(address=None):
     except ImportError:
         raise InputError("the package ray is not installed; pip install -r requirements-ray.txt") from None
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error reaches us, and is told in a line
     if address is not None:
         _knock(address)
     return ray
@@ -202,12 +204,13 @@ def run_ray(ray, shards, worker, device="auto"):
 
 
 def _reason(problem):
-    """Find the sentence inside an error that has come through several processes."""
-    cause = problem
-    while isinstance(getattr(cause, "cause", None), BaseException):
-        cause = cause.cause
-    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
-    for line in reversed(lines):
+    """Find the sentence inside an error that has come through several processes: the innermost error's, if any."""
+    lines, cause = [], problem
+    while isinstance(cause, BaseException):  # the cause may say less than what wraps it, which quotes a traceback
+        lines += [line.strip() for line in str(cause).splitlines() if line.strip()]
+        cause = getattr(cause, "cause", None)
+    for line in lines:
         if "InputError: " in line:
             return line.rpartition("InputError: ")[2]
-    return f"the work on Ray failed: {lines[-1].strip() if lines else type(problem).__name__}"
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return f"the work on Ray failed: {(errors or lines or [type(problem).__name__])[0]}"

@@ -1,5 +1,6 @@
 """Ray gives what one machine gives: on two nodes, with one of them killed, and with mistakes in a line."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -84,6 +85,18 @@ def test_two_nodes_and_one_killed_in_the_middle(folder, local, nodes, tmp_path):
     assert summary.startswith(f"explain: {COUNT} images, {BROKEN} with an error; {COUNT} now in "), said
     assert summary.endswith("on 2 Ray nodes"), said
     assert_same_run(out, local)
+
+
+def test_what_cannot_be_written_is_said_by_name(folder, tmp_path):
+    arguments = (folder, "--out", tmp_path / "out", *ARGUMENTS, "--limit", 8)
+    assert explain(*arguments)[0] == 0
+    (tmp_path / "out" / "manifest.parquet").unlink()
+    shutil.rmtree(tmp_path / "out" / "maps")
+    (tmp_path / "out" / "maps").write_text("a file where a folder should be")
+    status, printed, said = explain(*arguments, "--engine", "ray")
+    assert (status, printed) == (2, "") and said.count("\n") == 1, said
+    assert said.startswith("explain: error: cannot write '") and "/maps/000000" in said, said
+    assert not list((tmp_path / "out").glob("parts/*"))
 
 
 def test_a_bad_address_is_refused(folder, tmp_path):
