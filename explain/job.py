@@ -18,7 +18,7 @@ from explain.listing import make_shards, survey
 from explain.local import run_local
 from explain.on_ray import cluster, load_ray, run_ray
 from explain.shared_pass import make_ready, try_out
-from explain.worker import Plan, Worker
+from explain.worker import Plan, Worker, printable
 from image_utils.devices import choose_device
 from image_utils.errors import InputError
 
@@ -86,7 +86,8 @@ def explain_folder(args):
     found = survey(folder, limit=args.limit, without=out)
 
     def shards():
-        return make_shards(folder, labels, shard_size=args.shard_size, limit=args.limit, without=out)
+        bounds = {"shard_size": args.shard_size, "limit": args.limit}
+        return make_shards(folder, labels, **bounds, without=out, expected=found.digest)
 
     table = args.labels not in ("top1", "from-folder")
     settings = {
@@ -124,7 +125,7 @@ def _work(args, shards, worker, tally):
 
     def missing():
         for shard in shards:
-            done = storage.finished(worker.plan.out, shard.number)
+            done = storage.finished(worker.plan.out, shard.number, map(printable, shard.paths))
             if done is None:
                 yield shard
             else:

@@ -129,6 +129,10 @@ class Listing:
     digest: str
 
 
+def _record(path):
+    return os.fsencode(path) + b"\0"
+
+
 def survey(folder, *, limit=None, without=None):
     """Walk once and count.
 
@@ -140,7 +144,7 @@ def survey(folder, *, limit=None, without=None):
         if not image:
             others += 1
             continue
-        digest.update(os.fsencode(path) + b"\0")
+        digest.update(_record(path))
         count += 1
         if count == limit:
             break
@@ -150,7 +154,7 @@ def survey(folder, *, limit=None, without=None):
     return Listing(count, others, digest.hexdigest())
 
 
-def make_shards(folder, labels, *, shard_size, limit=None, without=None):
+def make_shards(folder, labels, *, shard_size, limit=None, without=None, expected=None):
     """Cut the walk into shards, one at a time.
 
     Args:
@@ -159,14 +163,23 @@ def make_shards(folder, labels, *, shard_size, limit=None, without=None):
         shard_size: files a shard.
         limit: files in all, or None.
         without: as in `walk`.
+        expected: digest of a `survey`; this walk may come hours later, and must end with the same.
 
     Yields:
         Shard.
+
+    Raises:
+        InputError: at the end, since the list of files is another now.
     """
+    digest = hashlib.sha256()
     images = (path for path, image in walk(folder, without=without) if image)
     images = itertools.islice(images, limit)
     for number in itertools.count():
         paths = list(itertools.islice(images, shard_size))
         if not paths:
-            return
+            break
+        for path in paths:
+            digest.update(_record(path))
         yield Shard(number, number * shard_size, paths, [labels(path) for path in paths])
+    if expected not in (None, digest.hexdigest()):
+        raise InputError(f"'{folder}' changed during the run; undo that and resume, or begin in another --out")

@@ -124,18 +124,29 @@ def write_part(out, number, rows, place="here"):
         pq.write_table(table, temporary)
 
 
-def finished(out, number):
-    """Return the number of files and of errors of a finished shard, or None if it must be done (again)."""
+def finished(out, number, paths):
+    """Look whether a shard is finished.
+
+    Args:
+        out: the run's folder.
+        number: of the shard.
+        paths: the texts of its files' paths; a part about others was written while the folder was changing.
+
+    Returns:
+        The number of its files and of those with an error, or None if it must be done (again).
+    """
     try:
         part = pq.read_table(part_file(out, number), columns=["path", "shard", "error"])
         maps = Path(out) / maps_name(number)
         length = maps.stat().st_size if any(part["shard"].to_pylist()) else 0
     except (OSError, pa.ArrowException):
         return None
-    if int(part.schema.metadata[b"bytes"]) != length:
+    paths = list(paths)
+    same = list(dict.fromkeys(part["path"].to_pylist())) == list(dict.fromkeys(paths))
+    if not same or int(part.schema.metadata[b"bytes"]) != length:
         return None
     broken = part.filter(part["error"].is_valid())
-    return len(part["path"].unique()), len(broken["path"].unique())
+    return len(paths), len(broken["path"].unique())
 
 
 def assemble(out, count):

@@ -88,6 +88,15 @@ def test_the_digest_tells_folders_apart(folder):
     assert survey(folder).digest != before
 
 
+def test_a_change_between_two_walks_is_noticed(folder):
+    found = survey(folder, limit=5)
+    options = {"shard_size": 2, "limit": 5, "expected": found.digest}
+    assert sum(len(shard.paths) for shard in make_shards(folder, len, **options)) == 5
+    (folder / "a" / "new.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match="changed during the run"):
+        list(make_shards(folder, len, **options))
+
+
 def test_names_that_are_no_text(folder):
     name = b"\xff\xfe.jpg"
     (folder / os.fsdecode(name)).write_bytes(b"")

@@ -218,6 +218,26 @@ def test_a_folder_that_changed_is_refused(folder, finished, tmp_path):
     assert_refused(*arguments, word="another files")
 
 
+def test_a_folder_that_changes_during_a_run(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "in")
+    arguments = (tmp_path / "in", "--out", tmp_path / "out", "--methods", "gradcam", *SMALL)
+    first = min(path.parent for path in (tmp_path / "in").rglob("*.jpg"))
+    lock = runs.locked
+
+    def locked(out):  # the list has been made, and is walked again from now on
+        shutil.copy(next(folder.rglob("*0.jpg")), first / "00.jpg")
+        return lock(out)
+
+    monkeypatch.setattr(runs, "locked", locked)
+    assert_refused(*arguments, word="changed during the run")
+    assert not (tmp_path / "out" / storage.MANIFEST).exists()
+    monkeypatch.setattr(runs, "locked", lock)
+    (first / "00.jpg").unlink()
+    assert explain(*arguments)[0] == 0
+    assert explain(folder, "--out", tmp_path / "other", *arguments[3:])[0] == 0
+    assert manifest(tmp_path / "out").equals(manifest(tmp_path / "other"))
+
+
 def test_strict_exits_with_one(folder, tmp_path):
     arguments = ("--methods", "gradcam", "--save", "overlays", *SMALL)
     status, _, said = explain(folder, "--out", tmp_path / "a", *arguments, "--strict")
