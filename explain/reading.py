@@ -68,5 +68,8 @@ def read_photo(file) -> Photo:
 
 def to_batch(photos, device):
     """Normalise photos for the network: float32 Tensor (N, 3, SIZE, SIZE), channels last, on the device."""
-    pixels = torch.from_numpy(np.stack([photo.pixels for photo in photos])).to(device)
-    return to_normalised(pixels.permute(0, 3, 1, 2).float() / 255)
+    X = torch.empty(len(photos), 3, SIZE, SIZE, device=device, memory_format=torch.channels_last)
+    for x, photo in zip(X, photos, strict=True):  # alone, an image stays in the cache: a quarter of the time
+        pixels = torch.from_numpy(photo.pixels).to(device)
+        x.copy_(to_normalised((pixels.permute(2, 0, 1).float() / 255)[None])[0])
+    return X
