@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 
 import torch
 
@@ -45,12 +46,33 @@ def as_leaf(X):
     return X.detach().clone().requires_grad_(True)
 
 
-def uncompiled():
-    """Run what torch.compile compiled as it was written, so that replaced or watched modules are seen.
+class _Uncompiled:
+    """The compiler's stance, which all threads share: the first in changes it, the last out restores it.
 
-    Returns:
-        Context manager; compiled code is kept and used again afterwards.
+    Were each to restore what it found, of two threads that overlap the second would find, and leave, the first's.
     """
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and loading the compiler takes seconds
-        return contextlib.nullcontext()
-    return torch.compiler.set_stance("force_eager")
+
+    def __init__(self):
+        self.lock, self.inside, self.stance = threading.Lock(), 0, None
+
+    @contextlib.contextmanager
+    def __call__(self):
+        with self.lock:
+            # Where nothing is compiled there is nothing to do, and loading the compiler takes seconds.
+            if self.stance is None and "torch._dynamo" in sys.modules:
+                self.stance = torch.compiler.set_stance("force_eager")
+                self.stance.__enter__()
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.inside -= 1
+                if self.inside == 0 and self.stance is not None:
+                    self.stance.__exit__(None, None, None)
+                    self.stance = None
+
+
+uncompiled = (
+    _Uncompiled()
+)  # `with uncompiled():` runs compiled networks as written, so that replaced modules are seen

@@ -15,6 +15,7 @@ from tests.networks import random_images, tiny_net
 from tests.no_trace import no_trace
 from tests.oracles.gradcam import guided_backprop as oracle
 from visualizers import CustomReLU, GradCam
+from visualizers.no_trace import uncompiled
 from visualizers.relus import relus_replaced
 
 guided = GradCam().guided_backprop
@@ -242,7 +243,6 @@ def test_other_activations_keep_their_derivative(images):
 
 @pytest.mark.parametrize("inplace", [False, True])
 def test_compiled_networks(images, answer, inplace):
-    torch.compiler.reset()  # code that was compiled too often before, by other tests, is not compiled again
     model = Variant(nn.ReLU(inplace=inplace)).requires_grad_(False)
     compiled = torch.compile(model, backend="aot_eager")
     for _ in range(2):  # before it is compiled and after
@@ -309,3 +309,19 @@ def test_densenet_ends_in_a_function():
             return self.classifier(self.relu(self.features(x)).mean((2, 3)))
 
     assert np.abs(result - guided(X, y, End())).max() <= 1e-5 * np.abs(result).max()
+
+
+def test_overlapping_threads_leave_compiled_networks_compiled(images):
+    compiled = torch.compile(Variant(nn.ReLU()).requires_grad_(False), backend="aot_eager")
+
+    def runs_compiled():
+        return "Compiled" in compiled(images[0].clone().requires_grad_()).grad_fn.name()
+
+    first, second = uncompiled(), uncompiled()
+    assert runs_compiled()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not runs_compiled()
+    second.__exit__(None, None, None)
+    assert runs_compiled()
