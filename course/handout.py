@@ -15,6 +15,7 @@ from pathlib import Path
 
 from command_line import run
 from course import parts
+from course.collect.loops import functions_of
 from course.collect.outline import RECORD, outline, source_files
 from course.markers import cut
 from image_utils.errors import InputError
@@ -53,7 +54,16 @@ LEFT_OUT = ("data/convert_*.py", "data/make_*.py")  # how the shipped files came
 PYTEST = "pytest"  # what the public checks add to requirements.txt, pinned in requirements-dev.txt
 BEYOND = 'raise NotImplementedError("beyond the assignment; only the full project has it")'
 # Functions beyond the assignment that would tell how a student's part is written.
-EMPTIED = {"style_modules/optimise.py": ("_adam", "_lbfgs")}
+EMPTIED = {
+    "style_modules/optimise.py": ("_adam", "_lbfgs"),
+    "visualizers/gradcam.py": ("_in_one_pass",),
+    "visualizers/one_pass.py": (
+        "PlainThenGuided.forward",
+        "PlainThenGuided.backward",
+        "gradients",
+        "_differentiate",
+    ),
+}
 
 
 def handed_out(root=ROOT):
@@ -108,13 +118,13 @@ def empty(source, functions, name="source"):
 
     Args:
         source: text of a Python file.
-        functions: names of functions at its top level.
+        functions: names of functions at its top level, or "Class.method".
         name: what to call it in messages.
 
     Raises:
         InputError: there is no such function.
     """
-    nodes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    nodes = functions_of(ast.parse(source))
     lines = source.split("\n")
     for function in sorted(functions, key=lambda f: -nodes[f].lineno if f in nodes else 0):
         if function not in nodes:

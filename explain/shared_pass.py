@@ -1,42 +1,17 @@
-"""Every attribution of a batch from one forward pass.
-
-Saliency maps need the score's gradient by the pixels, Grad-CAM a layer's maps and the score's gradient by these:
-one backward pass gives both. Guided backpropagation is a second backward pass through the same graph, in which
-each ReLU follows the other rule. The formulas are the visualizers' own.
-"""
-
-import contextlib
+"""Every attribution of a batch from one forward pass (`visualizers.one_pass`)."""
 
 import torch
 
 from image_utils.errors import InputError
-from visualizers.gradcam import CustomReLU, guided_product, localise
-from visualizers.layers import cut_at, default_layer, find_layer
-from visualizers.no_trace import as_leaf, untouched
-from visualizers.relus import relus_replaced
+from visualizers.gradcam import CustomReLU, guided_product, image_last, localise
+from visualizers.layers import default_layer
+from visualizers.one_pass import gradients
 from visualizers.saliency_map import largest_magnitude
 from visualizers.scores import class_scores
 
 METHODS = ("saliency", "guided_backprop", "gradcam", "guided_gradcam")
 GUIDED = {"guided_backprop", "guided_gradcam"}
 LOCALISED = {"gradcam", "guided_gradcam"}
-
-
-class PlainThenGuided(torch.autograd.Function):
-    """ReLU whose backward pass is the plain derivative or `CustomReLU`'s rule, whichever is asked for."""
-
-    @staticmethod
-    def forward(ctx, x, rule, inplace):
-        """Compute max(x, 0); `rule` is a dict whose "guided" says which backward pass to take in its time."""
-        ctx.rule = rule
-        return CustomReLU.forward(ctx, x, inplace)
-
-    @staticmethod
-    def backward(ctx, dout):
-        """Pass the signal dout on by the rule that is now in force."""
-        if ctx.rule["guided"]:
-            return CustomReLU.backward(ctx, dout)[0], None, None
-        return torch.ops.aten.threshold_backward(dout, *ctx.saved_tensors, 0), None, None
 
 
 def explain_batch(model, x, y, methods, layer):
@@ -60,49 +35,31 @@ def explain_batch(model, x, y, methods, layer):
         InputError: labels or layer do not fit, or a ReLU cannot be reached.
     """
     wanted = set(methods)
-    guided, localised, plain = wanted & GUIDED, wanted & LOCALISED, "saliency" in wanted
-    rule = {"guided": False}
-    with untouched(model), contextlib.ExitStack() as stack:
-        run, maps = model, []
-        if guided:
-            relu = _with(PlainThenGuided, rule)
-            run = stack.enter_context(relus_replaced(model, relu, functional="guide"))
-            with torch.no_grad():
-                run(x[:1])  # looks for ReLUs out of reach, before the graph is cut: a layer can be cut once
-        if localised:
-            maps = stack.enter_context(cut_at(find_layer(model, layer), below=plain or bool(guided)))
-        pixels = as_leaf(x)
-        scores = run(pixels.clone())
-        labels = torch.where(y < 0, scores.argmax(dim=1), y)
-        total = class_scores(scores, labels).sum()
-        sources = [pixels] * plain + maps
-        gradients = _gradients(total, sources, keep=bool(guided))
-        rule["guided"] = True
-        details = _gradients(total, [pixels], keep=False)[0] if guided else None
+    chosen = []
+
+    def score(outputs):
+        chosen.append(torch.where(y < 0, outputs.argmax(dim=1), y))
+        return class_scores(outputs, chosen[0])
+
+    found = gradients(
+        model,
+        x,
+        score,
+        plain="saliency" in wanted,
+        guided=CustomReLU if wanted & GUIDED else None,
+        layer=layer if wanted & LOCALISED else None,
+        functional="guide",
+    )
     results = {}
-    if plain:
-        results["saliency"] = largest_magnitude(gradients[0]).float().cpu().numpy()
-    if guided:
-        results["guided_backprop"] = details.permute(0, 2, 3, 1).float().cpu().numpy()
-    if localised:
-        results["gradcam"] = localise(maps[0].detach(), gradients[-1], x.shape[2:], normalize="image")
+    if found.plain is not None:
+        results["saliency"] = largest_magnitude(found.plain).float().cpu().numpy()
+    if found.guided is not None:
+        results["guided_backprop"] = image_last(found.guided)
+    if found.A is not None:
+        results["gradcam"] = localise(found.A, found.dA, x.shape[2:], normalize="image")
     if "guided_gradcam" in wanted:
         results["guided_gradcam"] = guided_product(results["guided_backprop"], results["gradcam"])
-    return scores.detach().float().cpu(), labels.cpu(), {method: results[method] for method in methods}
-
-
-def _with(function, rule):
-    return lambda x, inplace: function.apply(x, rule, inplace)
-
-
-def _gradients(total, sources, *, keep):
-    """Differentiate the scores' sum; an empty list of sources costs nothing."""
-    if not sources:
-        return []
-    gradients = torch.autograd.grad(total, sources, retain_graph=keep, allow_unused=True)
-    if any(gradient is None for gradient in gradients):
-        raise InputError("the score does not depend on the layer; choose another")
-    return gradients
+    return found.outputs.float().cpu(), chosen[0].cpu(), {method: results[method] for method in methods}
 
 
 def make_ready(model, device):

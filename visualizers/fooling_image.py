@@ -166,7 +166,7 @@ def climb(x, target, model):
     x = x.detach().clone()
     for _ in range(MAX_STEPS):
         leaf = as_leaf(x)
-        scores = model(leaf)
+        scores = model(leaf.clone())  # the clone: a network may begin in place
         score = class_scores(scores, target)
         if scores.argmax(dim=1) == target:
             break

@@ -33,6 +33,7 @@ from image_utils.errors import InputError
 from image_utils.pixels import rescale
 from visualizers.layers import cut_at, default_layer, find_layer
 from visualizers.no_trace import as_leaf, untouched
+from visualizers.one_pass import gradients
 from visualizers.precision import arithmetic
 from visualizers.relus import relus_replaced
 from visualizers.scores import check_images, target_scores
@@ -63,7 +64,7 @@ class CustomReLU(torch.autograd.Function):
         # >>> Solution: return the guided signal
         (output,) = ctx.saved_tensors
         # threshold_backward is a ReLU's own backward pass in one kernel: its signal where the output is positive.
-        return torch.ops.aten.threshold_backward(dout.clamp(min=0), output, 0), None  # none for `inplace`
+        return torch.ops.aten.threshold_backward(dout, output, 0).clamp_(min=0), None  # none for `inplace`
         # <<< Solution
 
 
@@ -110,6 +111,11 @@ def localise(A, dA, size, *, upsampling="bicubic", normalize="batch"):
         return _stretch(cams)
     return cams if normalize is None else np.stack([_stretch(cam) for cam in cams])
     # <<< Solution
+
+
+def image_last(gradient):
+    """Turn a gradient by the pixels, Tensor (N, 3, H, W), into a float32 ndarray (N, H, W, 3)."""
+    return gradient.permute(0, 2, 3, 1).float().cpu().numpy()
 
 
 def guided_product(details, cams):
@@ -162,7 +168,7 @@ class GradCam:
             x = as_leaf(images)
             scores = target_scores(run(x.clone()), y_tensor, target)  # the clone: a network may begin in place
             (gradient,) = torch.autograd.grad(scores.sum(), x)
-        return gradient.permute(0, 2, 3, 1).float().cpu().numpy()
+        return image_last(gradient)
         # <<< Solution
 
     def grad_cam(
@@ -203,10 +209,7 @@ class GradCam:
         Source:
             Selvaraju et al. 2017, section 3.
         """
-        check_images(X_tensor)
-        _check_choice("upsampling", upsampling, (*UPSAMPLING, None))
-        _check_choice("normalize", normalize, ("batch", "image", None))
-        module = find_layer(gc_model, default_layer(gc_model, X_tensor) if layer is None else layer)
+        module = _checked_layer(X_tensor, gc_model, layer, upsampling, normalize)
         # >>> Solution: the maps of the layer and their gradient; from these, `localise`
         with untouched(gc_model), arithmetic(precision, X_tensor) as images, cut_at(module) as maps:
             scores = target_scores(gc_model(images.detach().clone()), y_tensor, target)
@@ -221,21 +224,27 @@ class GradCam:
         y_tensor,
         gc_model,
         *,
+        layer=None,
         target=None,
+        upsampling="bicubic",
+        normalize="batch",
         functional="refuse",
         precision="float32",
-        **for_grad_cam,
     ):
         """Multiply guided backpropagation, pixel by pixel, with Grad-CAM.
+
+        In "float32" each factor comes from its own method; otherwise both come from one forward pass.
 
         Args:
             X_tensor: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
             y_tensor: int64 Tensor (N,), the classes to explain.
             gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            layer: as in `grad_cam`.
             target: as in `guided_backprop`, for both.
+            upsampling: as in `grad_cam`, but not None.
+            normalize: as in `grad_cam`.
             functional: as in `guided_backprop`.
             precision: as in `guided_backprop`, for both.
-            **for_grad_cam: layer, upsampling and normalize of `grad_cam`.
 
         Returns:
             float32 ndarray (N, H, W, 3).
@@ -246,15 +255,42 @@ class GradCam:
         Source:
             Selvaraju et al. 2017, section 3.2.
         """
-        if for_grad_cam.get("upsampling", "bicubic") is None:
+        if upsampling is None:
             raise InputError("guided Grad-CAM needs maps of the images' size; upsampling must not be None")
         # >>> Solution: the product of the two methods above
-        cams = self.grad_cam(X_tensor, y_tensor, gc_model, target=target, precision=precision, **for_grad_cam)
-        details = self.guided_backprop(
-            X_tensor, y_tensor, gc_model, target=target, functional=functional, precision=precision
-        )
+        where = {"layer": layer, "target": target, "upsampling": upsampling, "normalize": normalize}
+        if precision != "float32":
+            cams, details = _in_one_pass(X_tensor, y_tensor, gc_model, functional, precision, **where)
+        else:
+            cams = self.grad_cam(X_tensor, y_tensor, gc_model, **where)
+            details = self.guided_backprop(X_tensor, y_tensor, gc_model, target=target, functional=functional)
         return guided_product(details, cams)
         # <<< Solution
+
+
+def _in_one_pass(X, y, model, functional, precision, *, layer, target, upsampling, normalize):
+    """Compute `GradCam.grad_cam` and `GradCam.guided_backprop` from a single forward pass; arguments as there."""
+    module = _checked_layer(X, model, layer, upsampling, normalize)
+    with arithmetic(precision, X) as images:
+        found = gradients(
+            model,
+            images,
+            lambda outputs: target_scores(outputs, y, target),
+            guided=CustomReLU,
+            layer=module,
+            functional=functional,
+        )
+    A, dA = found.A.to(X.dtype), found.dA.to(X.dtype)
+    cams = localise(A, dA, X.shape[2:], upsampling=upsampling, normalize=normalize)
+    return cams, image_last(found.guided)
+
+
+def _checked_layer(X, model, layer, upsampling, normalize):
+    """Find the layer, after a look at Grad-CAM's other arguments."""
+    check_images(X)
+    _check_choice("upsampling", upsampling, (*UPSAMPLING, None))
+    _check_choice("normalize", normalize, ("batch", "image", None))
+    return find_layer(model, default_layer(model, X) if layer is None else layer)
 
 
 def _check_choice(name, value, choices):

@@ -73,6 +73,5 @@ class _Uncompiled:
                     self.stance = None
 
 
-uncompiled = (
-    _Uncompiled()
-)  # `with uncompiled():` runs compiled networks as written, so that replaced modules are seen
+# `with uncompiled():` runs compiled networks as written, so that replaced modules are seen.
+uncompiled = _Uncompiled()

@@ -73,7 +73,7 @@ class SaliencyMap:
         # >>> Solution: gradient of the summed class scores in one backward pass; its magnitude, largest channel
         with untouched(model), arithmetic(precision, X) as images:
             x = as_leaf(images)
-            scores = class_scores(model(x), y)
+            scores = class_scores(model(x.clone()), y)  # the clone: a network may begin in place
             (gradient,) = torch.autograd.grad(scores.sum(), x)
         return largest_magnitude(gradient)
         # <<< Solution
