@@ -22,14 +22,16 @@ def untouched(model):
     training = [(module, module.training) for module in model.modules()]
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        model.eval()
+        if any(was_training for _, was_training in training):
+            model.eval()
         for parameter in trainable:
             parameter.requires_grad_(False)
         with torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
-        for module, flag in training:
-            module.training = flag
+        for module, was_training in training:
+            if module.training != was_training:  # to set what is set already would cost more than to look
+                module.training = was_training
         for parameter in trainable:
             parameter.requires_grad_(True)
 
