@@ -57,7 +57,7 @@ def make_photographs(folder, count):
         file.write_bytes(content)
 
 
-def bare_rate(rounds=5):
+def bare_rate(rounds=25):
     """Return the images a second of the bare network, forward pass and gradient by the pixels, on all cores."""
     X, y, _ = load_sample_photographs()
     x = to_input(X[:BATCH]).contiguous(memory_format=torch.channels_last)
