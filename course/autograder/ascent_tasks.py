@@ -8,7 +8,6 @@ import torch
 from course.autograder import technique_references as refs
 from course.autograder.judging import RIGHT, Verdict
 from course.autograder.tasks import Check, Task
-from course.autograder.technique_tasks import MEAN, STD
 
 FEW_STEPS = 15
 NO_PENALTY = (
@@ -124,7 +123,7 @@ class Ascent:
                 for before, after in itertools.pairwise(images[1:n]):
                     x = torch.from_numpy(before[None])
                     expected = refs.climb(self.judge.model, x, target, l2, rate, **options)[0].numpy()
-                    expected = np.clip(expected, (0 - MEAN) / STD, (1 - MEAN) / STD)
+                    expected = np.clip(expected, (0 - refs.MEAN) / refs.STD, (1 - refs.MEAN) / refs.STD)
                     if not _near(after - before, torch.from_numpy(expected - before)):
                         return False
                 return True

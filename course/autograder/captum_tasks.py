@@ -6,9 +6,8 @@ import torch
 from torch.nn.functional import interpolate
 
 from course.autograder import technique_references as refs
-from course.autograder.judging import RIGHT, Verdict, close
+from course.autograder.judging import RIGHT, Verdict, close, compare
 from course.autograder.tasks import Check, Task
-from course.autograder.technique_tasks import compare
 
 
 def attribution_judge(base, method, figure, expected):

@@ -7,9 +7,11 @@ import copy
 import functools
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
+MEAN, STD = (np.array(v, np.float32).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 LAYER, EARLY = 12, 3  # features[12], of Grad-CAM; features[3], of the early views
 
 

@@ -4,14 +4,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from course.autograder import ascent_tasks, captum_tasks
 from course.autograder import technique_references as refs
-from course.autograder.judging import RIGHT, Reference, Verdict, close, judge_value
+from course.autograder.judging import Verdict, close, compare
 from course.autograder.tasks import Check, Task
 
 SIDE = 112  # pixels; large enough for the network, small enough for half a core
-MEAN, STD = (np.array(v, np.float32).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-# Relative, in the norm. Rounding may switch a ReLU that is nearly at zero, which changes a few pixels a lot.
-LOOSE = 0.02
 OTHER_SCORE = (
     "of another score: is it the score of class y, before the softmax, and not the loss or the top class?"
 )
@@ -32,7 +30,7 @@ def photographs(rng, shape, n):
 
 def normalised(X):
     """uint8 (N, H, W, 3) -> float32 (N, 3, H, W), as the network takes it."""
-    return ((X.transpose(0, 3, 1, 2) / np.float32(255) - MEAN) / STD).astype(np.float32)
+    return ((X.transpose(0, 3, 1, 2) / np.float32(255) - refs.MEAN) / refs.STD).astype(np.float32)
 
 
 class Judge:
@@ -201,37 +199,8 @@ class Judge:
         return compare(answers.get("maps"), inputs["details"] * inputs["cam"][..., None], {})
 
 
-def compare(found, expected, wrong):
-    """Compare one array with the expected one and, if it is another, with what likely mistakes give.
-
-    Args:
-        found: ndarray or None.
-        expected: Tensor or ndarray.
-        wrong: dict from message to Tensor or ndarray.
-
-    Returns:
-        Verdict.
-    """
-    expected = np.asarray(expected)
-    if near(found, expected):
-        return RIGHT
-    for message, value in wrong.items():
-        if near(found, np.asarray(value)):
-            return Verdict(0.0, message)
-    return judge_value([Reference(expected)], [found])
-
-
-def near(found, expected):
-    """Say whether an array has the expected shape and is the expected one, by the norm of the difference."""
-    if found is None or found.shape != expected.shape or not np.isfinite(found).all():
-        return False
-    return bool(np.linalg.norm(found - expected) <= LOOSE * np.linalg.norm(expected))
-
-
 def tasks(skeleton):
     """List the tasks of the visualizers; `skeleton` is the folder of the handout."""
-    from course.autograder import ascent_tasks, captum_tasks
-
     judge = Judge(skeleton)
 
     def wide(rng):
