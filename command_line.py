@@ -136,8 +136,7 @@ def load_inputs(args) -> Inputs:
     Raises:
         InputError: a file, label, network, device or number is unusable; nothing has been written then.
     """
-    if not 0 <= args.seed < 2**63:
-        raise InputError(f"--seed must be 0 or more and less than 2^63, not {args.seed}")
+    check_seed(args.seed)
     device = choose_device(args.device)
     check_folder(args.out)
     model = load_named_network(args).to(device)
@@ -156,16 +155,30 @@ def load_inputs(args) -> Inputs:
     return inputs
 
 
+def check_seed(seed):
+    """Raise InputError for a seed that the generators do not take."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"--seed must be 0 or more and less than 2^63, not {seed}")
+
+
+def named_weights(args):
+    """Return what --weights says, or what it means where it is not given."""
+    return args.weights or ("embedded" if args.network == EMBEDDED_NAME else "torchvision")
+
+
 def load_named_network(args):
     """Load the network that --network and --weights name."""
-    default = "embedded" if args.network == EMBEDDED_NAME else "torchvision"
-    return load_network(args.network, args.weights or default)
+    return load_network(args.network, named_weights(args))
 
 
 def check_folder(folder):
     """Raise InputError where `folder` is there and is no folder, before any work is done for it."""
     for part in (folder, *folder.parents):
-        if part.exists() and not part.is_dir():
+        try:
+            in_the_way = part.exists() and not part.is_dir()
+        except OSError as problem:  # a folder above may not be read, or a name is too long
+            raise InputError(f"--out '{folder}': {problem.strerror}") from None
+        if in_the_way:
             raise InputError(f"--out '{folder}': '{part}' is a file, not a folder")
 
 

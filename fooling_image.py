@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from command_line import assignment_parser, load_inputs, load_named_network, run, show_files
+from command_line import assignment_parser, load_inputs, load_named_network, named_weights, run, show_files
 from data.labels import find_class
-from data.networks import EMBEDDED_NAME
 from data.samples import imagenet_class_names
 from image_utils.devices import choose_device
 from image_utils.errors import InputError
@@ -170,7 +169,7 @@ def card(args, inputs, x, target, found):
         "file": "fooling_image_exact.png",
         "method": "minimal",
         "network": args.network,
-        "weights": args.weights or ("embedded" if args.network == EMBEDDED_NAME else "torchvision"),
+        "weights": named_weights(args),
         "photograph": str(args.images[args.index]) if args.images else f"sample {args.index}",
         "label": {"class": true, "name": names[true]},
         "target": {"class": target, "name": names[target]},
@@ -205,7 +204,7 @@ def verify(args):
     image = load_image(args.verify)
     try:
         sight = seen(to_input(image[None]).to(device), model)
-    except RuntimeError as problem:
+    except (RuntimeError, AssertionError, ValueError) as problem:
         raise InputError(
             f"'{args.verify}': the network does not take it: {str(problem).splitlines()[0]}"
         ) from None

@@ -50,7 +50,9 @@ def main():
     group = parser.add_argument_group("layers", "dotted names; a wrong one lists the near")
     group.add_argument("--layer", metavar="NAME", help="of Grad-CAM (default: the last that makes maps)")
     group.add_argument(
-        "--early-layer", metavar="NAME", help="of the three views (default: the last with large maps)"
+        "--early-layer",
+        metavar="NAME",
+        help=f"of the three views (default: SqueezeNet's {COURSE_EARLY_LAYER}, else the last with large maps)",
     )
     args = parser.parse_args()
     inputs = load_inputs(args)

@@ -12,7 +12,15 @@ import torchvision
 from PIL import Image
 from tqdm import tqdm
 
-from command_line import assignment_parser, check_folder, load_named_network, run, show_files
+from command_line import (
+    assignment_parser,
+    check_folder,
+    check_seed,
+    load_named_network,
+    named_weights,
+    run,
+    show_files,
+)
 from data import load_network
 from data.samples import load_sample_photographs
 from data.style_images import CHECKS, COURSE_FOLDER, load_style_checks, style_image
@@ -54,6 +62,7 @@ OWN_PAIR = "starry_tubingen"  # the settings for a pair of one's own
 def main():
     """Parse the arguments, check the losses, make the images."""
     args = parse_arguments()
+    check_seed(args.seed)
     device = choose_device(args.device)
     check_folder(args.out)
     cnn = feature_layers(load_named_network(args), args.network).to(device)
@@ -68,7 +77,7 @@ def parse_arguments():
     """Parse the command line."""
     parser = assignment_parser(__doc__, epilog=EXAMPLES, images=False, out="styles_images")
     group = parser.add_argument_group("images")
-    group.add_argument("--settings", nargs="+", choices=COURSE_SETTINGS, metavar="NAME", help="which of the three")
+    group.add_argument("--settings", nargs="+", choices=COURSE_SETTINGS, help="some of the three")
     group.add_argument("--content", metavar="FILE", help="your photograph")
     group.add_argument("--style", nargs="+", metavar="FILE", help="your style, or several to be mixed")
     group.add_argument("--mix", nargs="+", type=float, metavar="W", help="shares of several styles (equal)")
@@ -230,18 +239,20 @@ class Watcher:
         self.bar = tqdm(total=steps, desc=job["name"], unit="step", delay=2, leave=False)
         self.every = max(1, steps // FRAMES) if frames else 0
         self.shown_as = job["solver"], job["preserve_color"]
+        self.count = 0  # the bar's own count stays at 0 where bars are switched off
         self.first = self.last = None
         self.images = []
         self.started = time.perf_counter()
 
     def __call__(self, step):
         """Take one `Step`."""
-        if self.every and self.bar.n % self.every == 0:
+        if self.every and self.count % self.every == 0:
             self.images.append(as_photograph(step.image, *self.shown_as))
         self.first, self.last = self.first or step, step
         shown = ", ".join(f"{name} {value:.0f}" for name, value in step.losses.items())
         self.bar.set_postfix_str(shown, refresh=False)
         self.bar.update()
+        self.count += 1
 
     def seconds(self):
         """Return the seconds since the start, to a tenth."""
@@ -279,10 +290,10 @@ def card(job, args, watcher, ended):
     files = [job["content_image"], *job["style_image"]]
     return {
         "command": command(job, args),
-        "arguments": {**job, "network": args.network, "weights": args.weights or "default", "device": args.device},
+        "arguments": {**job, "network": args.network, "weights": named_weights(args), "device": args.device},
         "sha256": {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files},
         "ended": ended,
-        "evaluations": watcher.bar.n,
+        "evaluations": watcher.count,
         "losses": {"first": watcher.first.losses, "last": watcher.last.losses},
         "total": {"first": watcher.first.total, "last": watcher.last.total},
         "seconds": watcher.seconds(),

@@ -6,11 +6,12 @@ import sys
 import urllib.error
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from image_utils.errors import InputError
-from image_utils.pixels import T  # noqa: F401  (importing it has cured torchvision's import)
+from image_utils.pixels import SQUEEZENET_MEAN, SQUEEZENET_STD  # importing these has cured torchvision's import
 
 EMBEDDED_NAME = "squeezenet1_1"
 EMBEDDED_WEIGHTS = Path(__file__).with_name("squeezenet1_1.safetensors")
@@ -31,9 +32,12 @@ def load_network(name=EMBEDDED_NAME, weights="embedded") -> nn.Module:
         it and returns class scores before the softmax, (N, number of classes).
 
     Raises:
-        InputError: unknown name, weights that are missing or do not fit, or no way to download them.
+        InputError: unknown name, weights that are missing or do not fit, no way to download them, or a network
+            trained on pixels that `preprocess` does not give (efficientnet_v2_l).
     """
     network = build_network(name)
+    if weights != "random":
+        _check_pixels(name)
     if weights == "embedded":
         if name != EMBEDDED_NAME:
             raise InputError(
@@ -59,10 +63,20 @@ def build_network(name) -> nn.Module:
     if name not in known:
         near = difflib.get_close_matches(str(name), known, n=3) or ["squeezenet1_1", "resnet18", "vgg16"]
         raise InputError(f"torchvision has no classification network '{name}'; did you mean {', '.join(near)}?")
-    options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    # These two bring ImageNet's normalisation to their own; torchvision says so only where it loads the weights.
+    own = {"init_weights": True, "transform_input": True}
+    options = own if name in ("googlenet", "inception_v3") else {}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return models.get_model(name, weights=None, **options).eval()
+
+
+def _check_pixels(name):
+    from torchvision import models
+
+    seen = models.get_model_weights(name).DEFAULT.transforms()
+    if not np.allclose((seen.mean, seen.std), (SQUEEZENET_MEAN, SQUEEZENET_STD), atol=1e-3):
+        raise InputError(f"{name} was trained on pixels of mean {seen.mean} and std {seen.std}, not ImageNet's")
 
 
 def _read_state(path):
@@ -80,7 +94,11 @@ def _read_state(path):
         raise InputError(
             f"weights '{path}': give 'embedded', 'torchvision', 'random', or a .safetensors, .pth or .pt file"
         )
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as problem:  # a folder that may not be read, or a name too long
+        raise InputError(f"the weights file '{path}' cannot be read: {problem.strerror}") from None
+    if not there:
         raise InputError(f"the weights file '{path}' does not exist")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,6 +1,7 @@
 """Reading any image a person has, or saying in one line why not."""
 
 import io
+import struct
 import urllib.error
 import urllib.request
 import warnings
@@ -32,9 +33,9 @@ def open_image(source) -> Image.Image:
         InputError: missing, a directory, no image, truncated, or more than MAX_PIXELS pixels.
     """
     name = f"'{source}'" if isinstance(source, str | Path) else "the image"
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        raise InputError(f"{name} is a directory, not an image file")
     try:
+        if isinstance(source, str | Path) and Path(source).is_dir():
+            raise InputError(f"{name} is a directory, not an image file")
         with warnings.catch_warnings():
             # Pillow's own limit is lower and only warns; the check below is the rule here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -42,7 +43,7 @@ def open_image(source) -> Image.Image:
                 if img.width * img.height > MAX_PIXELS:
                     raise InputError(f"{name} has {img.width} x {img.height} pixels; at most {MAX_PIXELS:,}")
                 img.seek(0)
-                return _to_rgb(ImageOps.exif_transpose(img))
+                return _to_rgb(_upright(img))
     except InputError:
         raise
     except FileNotFoundError:
@@ -51,10 +52,19 @@ def open_image(source) -> Image.Image:
         raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         raise InputError(f"{name} is not an image that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as problem:
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, RuntimeError, struct.error) as problem:
         # Pillow's decoders raise any of these on damaged data.
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise InputError(f"{name} cannot be read: {reason}") from None
+
+
+def _upright(img):
+    """Turn an image as its EXIF says; EXIF that cannot be read turns nothing, as in a viewer."""
+    try:
+        return ImageOps.exif_transpose(img)
+    except (AttributeError, KeyError, SyntaxError, TypeError, ValueError, struct.error):
+        img.load()  # what is wrong with the pixels themselves is raised here
+        return img
 
 
 def _to_rgb(img):

@@ -1,7 +1,7 @@
 """Between pixels (uint8, or [0, 1]) and what a network trained on ImageNet takes: the course's functions.
 
 The network sees (pixel / 255 - mean) / std per channel, RGB. The mean and standard deviation are ImageNet's,
-used by every torchvision classification network and by the embedded SqueezeNet.
+used by the embedded SqueezeNet and by torchvision's classification networks (but efficientnet_v2_l).
 """
 
 import numpy as np

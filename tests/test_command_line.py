@@ -102,3 +102,12 @@ def test_other_errors_are_not_hidden():
 
     with pytest.raises(argparse.ArgumentTypeError):
         run(broken)
+
+
+@pytest.mark.parametrize(
+    "options", [["--out", "b" * 300], ["--images", "a" * 300 + ".png"], ["--weights", "c" * 300 + ".pth"]]
+)
+def test_names_that_are_too_long(options, tmp_path):
+    parser = assignment_parser("doc")
+    with pytest.raises(InputError, match="too long"):
+        load_inputs(parser.parse_args(["--out", str(tmp_path), *options]))

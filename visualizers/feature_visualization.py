@@ -172,8 +172,9 @@ def ascend_spectrum(
     at_least(0, learning_rate=learning_rate, max_angle=max_angle, max_shift=max_shift, noise=noise)
     start = Start(model, targets, size=size, seed=seed, dtype=dtype)
     height, width = start.height, start.width
-    scale = inverse_frequency(height, width, **start.like)
-    z = as_leaf(FIRST_SPECTRUM * start.noise(3, height, width // 2 + 1, 2))
+    single = torch.promote_types(start.like["dtype"], torch.float32)  # Fourier transforms take no shorter numbers
+    scale = inverse_frequency(height, width, device=start.like["device"], dtype=single)
+    z = as_leaf(FIRST_SPECTRUM * start.noise(3, height, width // 2 + 1, 2).to(single))
     adam = torch.optim.Adam([z], lr=learning_rate)
     images = to_normalised(picture_from_spectrum(z, scale, width))
     for t in range(num_iterations):
@@ -183,7 +184,7 @@ def ascend_spectrum(
             scale=max_scale ** start.uniform(-1, 1),
             shift=(start.uniform(-max_shift, max_shift), start.uniform(-max_shift, max_shift)),
         )
-        seen = seen + noise * start.noise(3, height, width)
+        seen = (seen + noise * start.noise(3, height, width)).to(**start.like)
         with channels_dropped(model, start), arithmetic(precision, seen) as seen:
             scores = model(seen).to(z.dtype)
         pass_last_relu(scores)
@@ -192,4 +193,4 @@ def ascend_spectrum(
         adam.step()
         images = to_normalised(picture_from_spectrum(z, scale, width))
         start.report(callback, t + 1, num_iterations, images, scores)
-    return images.detach()[: start.wanted]
+    return images.detach()[: start.wanted].to(**start.like)

@@ -130,7 +130,7 @@ class FoolingImage:
         # >>> Solution: the nearest 8-bit image, its smallest change, and what the network says to the result
         with untouched(model):
             x = nearest_levels(X)
-            change, steps_taken = torch.zeros_like(x), torch.zeros(len(x), dtype=torch.int64)
+            change, steps_taken = torch.zeros_like(x), torch.zeros(len(x), dtype=torch.int64, device=x.device)
             todo = torch.as_tensor(judge(to_images(x), target, model, like=X) < margin).nonzero().flatten()
             network = _of_levels(model, x[:1], X.dtype)
             for some in todo.split(batch_size) if len(todo) else ():
@@ -139,14 +139,14 @@ class FoolingImage:
                 )
         images = to_images(x + change)
         reached = judge(images, target, model, like=X)
-        flat = change.flatten(1).double() / LEVELS
+        flat = change.flatten(1).cpu().double() / LEVELS  # on the CPU: not every device has float64
         return MinimalFooling(
             images=images,
             success=reached >= (1 - ROUNDING) * margin,
             margin=reached,
-            l2=flat.norm(dim=1).cpu().numpy(),
-            linf=flat.abs().amax(dim=1).cpu().numpy(),
-            steps=steps_taken.numpy(),
+            l2=flat.norm(dim=1).numpy(),
+            linf=flat.abs().amax(dim=1).numpy(),
+            steps=steps_taken.cpu().numpy(),
         )
         # <<< Solution
 
@@ -228,7 +228,7 @@ def judge(images, target_y, model, *, like=None):
     # >>> Solution: the margin of each image alone
     with untouched(model), torch.no_grad():
         margins = [target_margin(model(x[None]), t[None]) for x, t in zip(X, target, strict=True)]
-    return torch.cat(margins).double().cpu().numpy()
+    return torch.cat(margins).cpu().double().numpy()
     # <<< Solution
 
 

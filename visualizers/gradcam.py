@@ -31,7 +31,7 @@ from PIL import Image
 
 from image_utils.errors import InputError
 from image_utils.pixels import rescale
-from visualizers.layers import cut_at, default_layer, find_layer
+from visualizers.layers import check_layout, cut_at, default_layer, find_layer
 from visualizers.no_trace import as_leaf, untouched
 from visualizers.one_pass import gradients
 from visualizers.precision import arithmetic
@@ -100,11 +100,16 @@ def localise(A, dA, size, *, upsampling="bicubic", normalize="batch"):
     Returns:
         float32 ndarray (N, H, W), or (N, h, w) without upsampling.
 
+    Raises:
+        InputError: values that are not finite.
+
     Source:
         Selvaraju et al. 2017, section 3.
     """
     # >>> Solution: the class activation map; resize it and stretch it
     cams = class_activation_map(A, dA).float().cpu().numpy()
+    if not np.isfinite(cams).all():
+        raise InputError("Grad-CAM is not finite: the images or the network's numbers are not, or overflow")
     if upsampling is not None:
         cams = _resize(cams, size, UPSAMPLING[upsampling])
     if normalize == "batch":
@@ -214,6 +219,7 @@ class GradCam:
         with untouched(gc_model), arithmetic(precision, X_tensor) as images, cut_at(module) as maps:
             scores = target_scores(gc_model(images.detach().clone()), y_tensor, target)
             gradient = _gradient(scores, maps)
+        check_layout(maps[0], X_tensor)
         A, dA = (tensor.detach().to(X_tensor.dtype) for tensor in (maps[0], gradient))
         return localise(A, dA, X_tensor.shape[2:], upsampling=upsampling, normalize=normalize)
         # <<< Solution
@@ -280,6 +286,7 @@ def _in_one_pass(X, y, model, functional, precision, *, layer, target, upsamplin
             layer=module,
             functional=functional,
         )
+    check_layout(found.A, X)
     A, dA = found.A.to(X.dtype), found.dA.to(X.dtype)
     cams = localise(A, dA, X.shape[2:], upsampling=upsampling, normalize=normalize)
     return cams, image_last(found.guided)

@@ -12,6 +12,8 @@ from torch import nn
 from image_utils.errors import InputError
 from visualizers.no_trace import as_leaf, uncompiled, untouched
 
+EDGE = 8  # places by which maps may miss the image's proportions: layers without padding lose some on each side
+
 
 def find_layer(model, layer):
     """Find a layer of a network.
@@ -61,8 +63,8 @@ def default_layer(model, X):
     Raises:
         InputError: no layer returns maps.
     """
-    features = getattr(model, "features", None)
-    if isinstance(features, nn.Sequential) and list(features._modules)[12:] == ["12"]:
+    last = dict(model.named_modules()).get("features.12")
+    if type(last).__name__ == "Fire" and last is model.features[-1]:
         return "features.12"
     return list(map_sizes(model, X))[-1]
 
@@ -81,7 +83,8 @@ def map_sizes(model, X):
     """List the layers that make maps, in the order in which they finish.
 
     These are the modules that hold a convolution, run once, and return maps (N, C, h, w) larger than 1 x 1 that
-    are not yet class scores (C is not the number of classes). Of nested modules with the same maps, the innermost.
+    are not yet class scores (C is not the number of classes), shaped like the image: channels last, as inside Swin
+    transformers, they are not. Of nested modules with the same maps, the innermost.
 
     Args:
         model: network; left as it was.
@@ -110,12 +113,25 @@ def map_sizes(model, X):
     sizes, last = {}, (None, None)
     for name, output, version in found:
         nested = output is last[0] and version == last[1]
-        if runs[name] == 1 and output.shape[1] != classes and not nested:
+        if runs[name] == 1 and output.shape[1] != classes and not nested and like_the_image(output, X):
             sizes[name] = tuple(output.shape[2:])
             last = output, version
     if not sizes:
         raise InputError("no layer of the network returns maps (N, C, h, w) larger than 1 x 1")
     return sizes
+
+
+def like_the_image(maps, X):
+    """Whether the last two axes of maps can be those of images X, smaller in both by about the same factor."""
+    (h, w), (H, W) = maps.shape[2:], X.shape[2:]
+    return abs(h * W - w * H) <= EDGE * max(H, W)
+
+
+def check_layout(maps, X):
+    """Raise InputError for maps (N, h, w, C), which read as (N, C, h, w) would give nonsense without a word."""
+    last = maps.movedim(-1, 1)
+    if not like_the_image(maps, X) and like_the_image(last, X):
+        raise InputError(f"the layer's maps have their channels last, {tuple(maps.shape)}; choose one before that")
 
 
 @contextlib.contextmanager

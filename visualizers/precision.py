@@ -27,12 +27,20 @@ def arithmetic(precision, X):
         X in the memory order that the precision wants; the same values.
 
     Raises:
-        InputError: no such precision.
+        InputError: no such precision, or a network that reshapes maps by view().
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if precision == "float32":
         yield X
         return
-    with torch.autocast(X.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        yield X.contiguous(memory_format=torch.channels_last)
+    try:
+        with torch.autocast(X.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            yield X.contiguous(memory_format=torch.channels_last)
+    except RuntimeError as problem:
+        if "view size is not compatible" not in str(problem):
+            raise
+        raise InputError(
+            f"the network reshapes its maps by view(), which precision={precision!r} does not allow; "
+            "use reshape() or flatten() there, or precision='float32'"
+        ) from None

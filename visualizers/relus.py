@@ -19,13 +19,19 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from image_utils.errors import InputError
-from visualizers.no_trace import uncompiled
+from visualizers.no_trace import as_leaf, uncompiled
 
 FUNCTIONS = {  # how a ReLU is called as a function, and where it levels off
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), None),
     F.relu6: 6.0,
 }
 IN_PLACE = (torch.relu_, torch.Tensor.relu_)
+aten = torch.ops.aten
+NAMED = (aten.relu, aten.relu_)  # operations that are a ReLU whatever they are given,
+LOWEST_FIRST = (  # and those that are one if their lowest value is 0
+    *(aten.clamp, aten.clamp_, aten.clamp_min, aten.clamp_min_),
+    *(aten.hardtanh, aten.hardtanh_),
+)
 
 
 @contextlib.contextmanager
@@ -66,15 +72,17 @@ def relus_replaced(model, rule, *, functional="refuse"):
 def _run(model, watch, functional, x):
     if watch.satisfied:
         return model(x)
-    # What runs for one image runs for all of a batch, and watching costs about as much as computing.
-    with watch, torch.set_grad_enabled(len(x) == 1 and torch.is_grad_enabled()):
-        outputs = model(x[:1].clone())
+    # What runs for one image runs for all of a batch, and watching costs about as much as computing. It runs as it
+    # will when it is differentiated: without a gradient nn.TransformerEncoderLayer, for one, takes another path.
+    alone = len(x) == 1 and torch.is_grad_enabled() and x.requires_grad
+    with watch, torch.enable_grad():
+        outputs = model(x.clone() if alone else as_leaf(x[:1]).clone())
     if watch.missed:
         raise InputError(_explain(watch.missed, functional))
     if not watch.replaced:
         raise InputError("the network runs no ReLU, so guided backpropagation would be its plain gradient")
     watch.satisfied = True
-    return outputs if len(x) == 1 else model(x)
+    return outputs if alone else model(x)
 
 
 def _explain(missed, functional):
@@ -153,10 +161,16 @@ class _Watch(TorchDispatchMode):
         if func._schema.is_mutable:
             before = [arg.clone() for arg in before[:1]]
         after = func(*args, **kwargs)
-        named = func.overloadpacket in (torch.ops.aten.relu, torch.ops.aten.relu_)
-        if named or any(_rectified(arg, after) for arg in before):
+        if _is_relu(func, args, kwargs) or any(_rectified(arg, after) for arg in before):
             self.missed.append(str(func.overloadpacket))
         return after
+
+
+def _is_relu(func, args, kwargs):
+    """Whether an operation is a ReLU by its name; an image of no negatives would not show it."""
+    lowest = kwargs.get("min", args[1] if len(args) > 1 else None)
+    at_zero = isinstance(lowest, int | float) and lowest == 0
+    return func.overloadpacket in NAMED or (func.overloadpacket in LOWEST_FIRST and at_zero)
 
 
 def _rectified(before, after):

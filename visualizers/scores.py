@@ -21,12 +21,16 @@ def class_scores(scores, y):
     if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
         what = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
         raise InputError(f"the network must return class scores of shape (N, C), not {what}")
-    y = torch.as_tensor(y, device=scores.device)
-    if y.ndim != 1 or len(y) != len(scores) or y.is_floating_point():
+    try:
+        y = torch.as_tensor(y, device=scores.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"labels must be {len(scores)} integers, one an image, not {y!r}") from None
+    if y.ndim != 1 or len(y) != len(scores) or y.is_floating_point() or y.dtype == torch.bool:
         raise InputError(f"labels must be {len(scores)} integers, one an image, not {y.dtype} of {tuple(y.shape)}")
+    y = y.long()  # other integer types lack some operations
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < scores.shape[1]:
         raise InputError(f"labels must lie in [0, {scores.shape[1]}), not {int(y.min())} to {int(y.max())}")
-    return scores.gather(1, y.long().view(-1, 1)).squeeze(1)
+    return scores.gather(1, y.view(-1, 1)).squeeze(1)
 
 
 def target_scores(outputs, y, target=None):
@@ -54,7 +58,7 @@ def target_scores(outputs, y, target=None):
 
 
 def check_images(X):
-    """Raise InputError unless X is a floating-point Tensor (N, 3, H, W) with N of at least 1."""
+    """Raise InputError unless X is a floating-point Tensor (N, C, H, W), none of these 0."""
     if not isinstance(X, torch.Tensor) or X.ndim != 4 or not X.is_floating_point():
         what = f"{X.dtype} of {tuple(X.shape)}" if isinstance(X, torch.Tensor) else type(X).__name__
         raise InputError(f"images must be a floating-point Tensor (N, C, H, W), not {what}")

@@ -133,3 +133,13 @@ def test_offline_says_what_to_do(tmp_path, monkeypatch, capsys):
     assert "squeezenet1_1-b8a52dc0.pth" in message and str(tmp_path) in message and "embedded" in message
     assert "\n" not in message
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_networks_with_a_normalisation_of_their_own_apply_it(name):
+    assert build_network(name).transform_input
+
+
+def test_a_network_trained_on_other_pixels_is_refused():
+    with pytest.raises(InputError, match=r"efficientnet_v2_l was trained on pixels of mean"):
+        load_network("efficientnet_v2_l", "torchvision")

@@ -166,3 +166,37 @@ def test_url_that_gives_no_image(server, path):
 def test_url_of_another_kind(url):
     with pytest.raises(InputError):
         image_from_url(url, timeout=2)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_damaged_exif_turns_nothing(tmp_path, picture):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 1.5
+    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    data = bytearray((tmp_path / "a.jpg").read_bytes())
+    upright = np.asarray(picture.convert("RGB"), int)
+    start = data.index(b"Exif\0\0") + 6
+    length = int.from_bytes(data[start - 8 : start - 6], "big") - 8
+    for i in range(start, start + length):
+        damaged = bytes(data[:i]) + bytes([data[i] ^ 0xFF]) + bytes(data[i + 1 :])
+        seen = np.asarray(open_image(io.BytesIO(damaged)), int)
+        if seen.shape == upright.shape:
+            assert np.abs(seen - upright).max() < 60 or np.abs(seen - upright[::-1, ::-1]).max() < 60
+        else:
+            assert seen.shape == (60, 40, 3)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, NotImplementedError])
+def test_whatever_a_decoder_raises_is_one_line(monkeypatch, tmp_path, picture, kind):
+    def fails(self, *args):
+        raise kind("no such decoder")
+
+    picture.save(tmp_path / "a.png")
+    monkeypatch.setattr(loading_module, "_to_rgb", fails)
+    with pytest.raises(InputError, match="cannot be read: no such decoder"):
+        open_image(tmp_path / "a.png")
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        open_image(tmp_path / ("a" * 300 + ".png"))

@@ -329,3 +329,10 @@ def test_on_a_gpu():
     expected = GradCam().guided_grad_cam(X, y, model)
     result = GradCam().guided_grad_cam(X.cuda(), y.cuda(), model.cuda())
     np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_numbers_that_are_not_finite_are_no_black_map():
+    model, X = net13(torch.float32), random_images(2, 3, 12, 12)
+    X[1, 0, 5, 5] = float("nan")
+    with pytest.raises(InputError, match="not finite"):
+        GradCam().grad_cam(X, torch.tensor([0, 1]), model)

@@ -8,6 +8,7 @@ from data import load_network
 from image_utils.errors import InputError
 from tests.networks import random_images, tiny_net
 from tests.no_trace import no_trace
+from visualizers import GradCam
 from visualizers.layers import cut_at, default_layer, early_layer, find_layer, map_sizes
 
 
@@ -50,7 +51,7 @@ DEFAULTS = {
     "mobilenet_v2": ("features.18", 7),
     "mobilenet_v3_small": ("features.12", 7),
     "densenet121": ("features", 7),
-    "alexnet": ("features.12", 6),
+    "alexnet": ("features", 6),
 }
 
 
@@ -140,3 +141,21 @@ def test_a_layer_that_does_not_run_or_does_not_matter_is_refused():
 
     with pytest.raises(InputError, match="does not depend"):
         GradCam().grad_cam(X, y, Ignores(), layer="model.spare")
+
+
+def test_channels_last_inside_the_network():
+    model, X = load_network("swin_t", "random"), random_images(1, 3, 224, 224)
+    assert {(name, *size) for name, size in map_sizes(model, X).items()} == {("features.0.0", 56, 56)}
+    assert default_layer(model, X) == "features.0.0"
+    for precision in ("float32", "fast"):
+        with pytest.raises(InputError, match="channels last"):
+            GradCam().grad_cam(X, [1], model, layer="features.1", precision=precision)
+
+
+def test_a_compiled_network_and_one_that_ends_otherwise():
+    wrapped = torch.compile(load_network())
+    cam = GradCam().grad_cam(random_images(1, 3, 64, 64), [1], wrapped)
+    assert cam.shape == (1, 64, 64)
+    model = nn.Sequential()
+    model.features = nn.Sequential(nn.Conv2d(3, 4, 3), *[nn.Identity() for _ in range(11)], nn.Flatten())
+    assert default_layer(model.features, random_images(1, 3, 8, 8)) == "0"

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from image_utils.errors import InputError
+from tests.networks import tiny_net
 from tests.no_trace import no_trace
 from visualizers import ClassVisualization, GradCam, SaliencyMap
 from visualizers.class_visualization import gradient_step
@@ -88,3 +89,32 @@ def test_class_visualization_takes_each_precision(squeezenet, recipe):
         climbed[precision] = steps[-1].scores[0] - steps[0].scores[0]
     assert climbed["fast"] > 0.5 * climbed["float32"] > 0
     assert climbed["bf16"] > 0.5 * climbed["float32"]
+
+
+class Viewing(torch.nn.Module):
+    """Flattens its maps by view(), as many a course's network does."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+        self.head = torch.nn.Linear(4 * 36, 5)
+
+    def forward(self, x):
+        maps = self.conv(x)
+        return self.head(maps.view(len(maps), -1))
+
+
+def test_a_network_that_reshapes_by_view_is_told_so():
+    model, X, y = Viewing(), torch.randn(2, 3, 8, 8), torch.tensor([0, 4])
+    assert SaliencyMap().compute_saliency_maps(X, y, model).any()
+    with no_trace(model, X, y), pytest.raises(InputError, match="reshape"):
+        SaliencyMap().compute_saliency_maps(X, y, model, precision="fast")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_modern_recipe_takes_networks_of_half_precision(dtype):
+    model = tiny_net(dtype=torch.float32).to(dtype)
+    (picture,) = ClassVisualization().create_class_visualizations(
+        [3], model, dtype, recipe="modern", num_iterations=2, seed=0, size=32
+    )
+    assert np.isfinite(np.asarray(picture, dtype=np.float32)).all()

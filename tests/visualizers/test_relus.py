@@ -325,3 +325,45 @@ def test_overlapping_threads_leave_compiled_networks_compiled(images):
     assert not runs_compiled()
     second.__exit__(None, None, None)
     assert runs_compiled()
+
+
+class Attentive(nn.Module):
+    """A ReLU module, and one that a transformer layer calls as a function, unless nothing is differentiated."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU())
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.layer(self.stem(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("precision", ["float32", "fast"])
+def test_a_relu_on_a_path_taken_only_with_gradients(n, precision):
+    model, X, y = Attentive().eval().requires_grad_(False), random_images(n, 3, 16, 16), torch.zeros(n).long()
+    with no_trace(model, X), pytest.raises(InputError, match="1 ReLU of the network"):
+        GradCam().guided_backprop(X, y, model, precision=precision)
+    with no_trace(model, X), pytest.raises(InputError, match="1 ReLU of the network"):
+        GradCam().guided_grad_cam(X, y, model, layer="stem.0", precision=precision)
+
+
+@pytest.mark.parametrize(
+    "written", [lambda x: x.clamp(min=0), lambda x: x.clamp(0, 6), lambda x: F.hardtanh(x, 0.0, 6.0)]
+)
+def test_the_first_image_need_not_show_it(written):
+    class Handmade(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = tiny_net(dtype=torch.float32)
+
+        def forward(self, x):
+            return self.inner(written(x))
+
+    X, y = random_images(2, 3, 16, 16), torch.tensor([0, 1])
+    X[0] = -1  # all zeros behind the ReLU
+    for images in (X, X.flip(0)):
+        with pytest.raises(InputError, match="1 ReLU of the network"):
+            GradCam().guided_backprop(images, y, Handmade())

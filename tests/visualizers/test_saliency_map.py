@@ -124,3 +124,13 @@ def test_show_writes_the_figure(tmp_path, squeezenet, rng):
     with Image.open(tmp_path / "saliency_map.png") as figure:
         assert figure.width > 400
     assert [file.name for file in tmp_path.iterdir()] == ["saliency_map.png"]
+
+
+def test_labels_of_any_integer_type_and_of_no_other():
+    model, X = tiny_net(dtype=torch.float32), random_images(2, 3, 16, 16)
+    expected = SaliencyMap().compute_saliency_maps(X, torch.tensor([1, 5]), model)
+    for y in ([1, 5], np.array([1, 5], np.uint16), np.array([1, 5], np.uint8), torch.tensor([1, 5]).int()):
+        assert torch.equal(SaliencyMap().compute_saliency_maps(X, y, model), expected)
+    for y in (None, ["cat", "dog"], torch.tensor([True, False]), [0.5, 1.5], [1], [1, 7], [[1, 5]]):
+        with pytest.raises(InputError, match="labels must"):
+            SaliencyMap().compute_saliency_maps(X, y, model)
