@@ -86,13 +86,14 @@ class _OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
-def assignment_parser(description, *, epilog=None, images=True, out="visualization"):
+def assignment_parser(description, *, epilog=None, images=True, seed=True, out="visualization"):
     """Make a parser with the arguments common to all root scripts.
 
     Args:
         description: what the script does, for --help.
         epilog: examples, for --help; line breaks are kept.
         images: whether the script takes photographs (--images, --labels, --num).
+        seed: whether it draws random numbers (--seed).
         out: default folder of what is written.
     """
     parser = _OneLineParser(
@@ -125,7 +126,8 @@ def assignment_parser(description, *, epilog=None, images=True, out="visualizati
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     group = parser.add_argument_group("output")
     group.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help="folder (%(default)s)")
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers (%(default)s)")
+    if seed:
+        group.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers (%(default)s)")
     group.add_argument("--show", action="store_true", help="open the figures when they are written")
     return parser
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.measure import machine
+from command_line import run
 from image_utils.devices import choose_device
 from image_utils.writing import save_json
 
@@ -33,15 +34,18 @@ def main():
     """Parse the arguments, measure, print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join([*GROUPS, *TABLES])} (all)")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="counted rounds (%(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON, too")
+    options = parser.add_argument_group(f"options of {', '.join(GROUPS)}")
+    options.add_argument("--rounds", type=int, metavar="N", help="counted rounds (7)")
+    options.add_argument("--device", help="auto, cpu or cuda (auto)")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON, too")
     args = parser.parse_args()
     names = args.groups or [*GROUPS, *TABLES]
     unknown = set(names) - set(GROUPS) - set(TABLES)
     if unknown:
         parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join([*GROUPS, *TABLES])}")
-    device = choose_device(args.device)
+    if not set(names) & set(GROUPS) and (args.rounds or args.device or args.json):
+        parser.error(f"--rounds, --device and --json go with {', '.join(GROUPS)}")
+    device = choose_device(args.device or "auto")
     facts = machine(device)
     say(", ".join(f"{key} {value}" for key, value in facts.items()) + "\n")
     records = []
@@ -50,7 +54,7 @@ def main():
             module, function = TABLES[name]
             say(getattr(importlib.import_module(module), function)() + "\n")
             continue
-        for row in importlib.import_module(GROUPS[name]).measure_rows(rounds=args.rounds, device=device):
+        for row in importlib.import_module(GROUPS[name]).measure_rows(rounds=args.rounds or 7, device=device):
             say(row.table())
             records.append(row.record())
     if args.json:
@@ -64,4 +68,4 @@ def say(text):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

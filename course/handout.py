@@ -154,13 +154,20 @@ def main():
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the handout, new or empty")
     parser.add_argument("--force", action="store_true", help="write into a folder that holds something")
     args = parser.parse_args()
+    try:
+        _check_out(args)
+        make_handout(args.out)
+    except OSError as problem:
+        raise InputError(f"'{args.out}' cannot be written to: {problem.strerror}") from None
+
+
+def _check_out(args):
     if args.out.exists() and not args.out.is_dir():
         raise InputError(f"'{args.out}' is a file, not a folder")
     if args.out.is_dir() and any(args.out.iterdir()) and not args.force:
         raise InputError(f"'{args.out}' is not empty; give a new folder, or --force to write into it")
     if args.out.resolve() == ROOT or args.out.resolve() in ROOT.parents:
         raise InputError(f"'{args.out}' is the project itself; its files would be overwritten")
-    make_handout(args.out)
 
 
 if __name__ == "__main__":

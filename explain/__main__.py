@@ -31,7 +31,7 @@ def parse(arguments=None):
     Raises:
         InputError: they contradict one another, or a number is out of range.
     """
-    parser = assignment_parser(__doc__, epilog=EXAMPLES, images=False, out="explained")
+    parser = assignment_parser(__doc__, epilog=EXAMPLES, images=False, seed=False, out="explained")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="with the images, however deep")
     group = parser.add_argument_group("what")
     group.add_argument("--methods", default=",".join(METHODS), metavar="A,B", help="of %(default)s (all)")

@@ -73,8 +73,12 @@ def explain_folder(args):
     Raises:
         InputError: anything given is unusable, or the output cannot be written.
     """
-    folder, out = args.folder.resolve(), args.out.resolve()
-    _check_folders(folder, out)
+    try:
+        folder, out = args.folder.resolve(), args.out.resolve()
+        _check_folders(folder, out)
+    except (OSError, RuntimeError) as problem:  # not to be entered, a name too long, a link that leads to itself
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise InputError(f"'{args.folder}' or --out '{args.out}' cannot be reached: {reason}") from None
     if args.engine == "ray":
         load_ray(args.ray_address)
     device = choose_device("cpu" if args.engine == "ray" else args.device)
@@ -91,7 +95,7 @@ def explain_folder(args):
 
     table = args.labels not in ("top1", "from-folder")
     settings = {
-        "folder": str(folder),
+        "folder": printable(folder),
         "count": found.count,
         "files": found.digest,
         "limit": args.limit,
@@ -155,6 +159,8 @@ def _follow(work, progress, tally):
 def _check_folders(folder, out):
     if not folder.is_dir():
         raise InputError(f"'{folder}' {'is a file, not a folder' if folder.exists() else 'does not exist'}")
+    if printable(out) != str(out):
+        raise InputError(f"--out '{printable(out)}' is no UTF-8; name another folder")
     if out == folder or out in folder.parents:
         raise InputError(f"--out '{out}' holds the images themselves; name a folder of its own")
     for part in (out, *out.parents):

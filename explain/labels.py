@@ -56,7 +56,7 @@ def parse_label(text, names, index=None):
         InputError: it means none, or several.
     """
     text = text.strip()
-    if text.lstrip("+-").isdecimal():
+    if text.removeprefix("-").removeprefix("+").isdecimal():
         if not 0 <= int(text) < len(names):
             raise InputError(f"{text} is not a class index from 0 to {len(names) - 1}")
         return int(text)

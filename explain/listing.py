@@ -69,7 +69,8 @@ class Shard:
 def walk(folder, *, without=None):
     """List the images below a folder, sorted by path; only one folder's entries are held in memory at a time.
 
-    Hidden files and folders (a leading dot) are left out. Links are followed, but not to a folder one is in.
+    Hidden files and folders (a leading dot), and folders that a run wrote, are left out. Links are
+    followed, but not to a folder one is in.
 
     Args:
         folder: Path.
@@ -100,10 +101,15 @@ def _walk(folder, prefix, parents, left_out):
     for name, entry in named:
         if name.endswith("/"):
             here = _identity(entry.path)
-            if here != left_out and here not in parents:
+            if here != left_out and here not in parents and not _holds_a_run(entry.path):
                 yield from _walk(Path(entry.path), prefix + name, [*parents, here], left_out)
         elif _is(entry.is_file) or entry.is_symlink():  # a dangling link is an unreadable file; a pipe is none
             yield prefix + name, os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122  (millions of names)
+
+
+def _holds_a_run(folder):
+    """Whether a folder is the output of a run: its pictures are no photographs to explain."""
+    return all(os.path.exists(os.path.join(folder, name)) for name in (".lock", "run.json"))  # noqa: PTH110, PTH118
 
 
 def _is(kind):

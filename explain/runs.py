@@ -1,6 +1,7 @@
 """One run, one folder: the lock, the settings that a resume must share, and what a kill left lying about."""
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -14,7 +15,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-OURS = ("run.json", "maps", "overlays", "parts", "index", "index.html", "manifest.parquet")
+FOLDERS = ("maps", "overlays", "parts", "index")  # a run's own, in which nobody else keeps anything
+TEMPORARY = (".run-*.json", ".index-*.html", ".manifest-*.parquet")  # beside which others may
 
 
 @contextlib.contextmanager
@@ -84,13 +86,12 @@ def _short(value):
 
 def sweep(out):
     """Remove the temporary files that a killed writer left."""
-    for name in OURS:
-        folder = Path(out) / name
-        if folder.is_dir():
-            for stray in folder.rglob(".*-*"):
-                stray.unlink(missing_ok=True)
-    for stray in Path(out).glob(".*-*"):
-        stray.unlink(missing_ok=True)
+    out = Path(out)
+    strays = [*itertools.chain.from_iterable((out / name).rglob(".*-*") for name in FOLDERS)]
+    strays += itertools.chain.from_iterable(out.glob(pattern) for pattern in TEMPORARY)
+    for stray in strays:
+        if not stray.is_dir():
+            stray.unlink(missing_ok=True)
 
 
 def discard_parts(out):

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from image_utils.errors import InputError
 
+# Read once: reading it means setting it, and a folder that another thread makes meanwhile would be open to all.
+UMASK = os.umask(0)
+os.umask(UMASK)
+
 
 @contextlib.contextmanager
 def whole_file(path):
@@ -32,19 +36,13 @@ def whole_file(path):
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; a result is an ordinary one
+        temporary.chmod(0o666 & ~UMASK)  # mkstemp makes private files; a result is an ordinary one
         temporary.replace(path)
     except OSError as problem:
         raise InputError(f"cannot write '{path}': {problem.strerror or problem}") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def save_figure(figure, path, *, dpi=100):

@@ -10,6 +10,7 @@ from course.autograder.judging import RIGHT, Verdict
 from course.autograder.tasks import Check, Task
 
 FEW_STEPS = 15
+FAR = 10 * FEW_STEPS + 50  # normalised pixels; a step is 10 long. Noise is some 270 away from a photograph
 NO_PENALTY = (
     "the L2 penalty has no gradient, or next to none: is it part of what is differentiated, as a Tensor, "
     "and the sum of squares rather than the norm?"
@@ -40,6 +41,8 @@ class Ascent:
         image = answers.get("image")
         if image is None or image.shape != inputs["X"].shape or not np.isfinite(image).all():
             return Verdict(0.0, "an image like X is wanted, all values finite")
+        if np.linalg.norm(image - inputs["X"]) > FAR:
+            return Verdict(0.0, "the image has nothing to do with X: start from X and take steps of length 10")
         with torch.no_grad():
             scores = self.judge.model(torch.from_numpy(image))[0]
         if scores[inputs["target"]] < scores.max() - TIE:

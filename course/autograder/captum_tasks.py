@@ -33,13 +33,15 @@ def judge_conductance(base, inputs, answers):
     found = answers.get("LayerConductance")
     x, y = base.tensors(inputs)
     with torch.no_grad():
-        gain = (base.model(x) - base.model(torch.zeros_like(x))).gather(1, y[:, None])[:, 0]
+        gains = base.model(x) - base.model(torch.zeros_like(x))
+        gain, top = (gains.gather(1, k[:, None])[:, 0] for k in (y, base.model(x).argmax(1)))
         shape = base.model.features[: refs.EARLY + 1](x).shape
     if found is None or found.shape != tuple(shape):
         return Verdict(0.0, f"Captum's LayerConductance of features[{refs.EARLY}] is wanted, {tuple(shape)}")
-    if not close(
-        found.reshape(len(found), -1).sum(1), gain, 0.2
-    ):  # 50 steps leave 2 % at the median, 5 % at most of 40 draws
+    total = torch.as_tensor(found).reshape(len(found), -1).sum(1)
+    # 50 steps leave 2 % at the median, 5 % at most of 40 draws; what is nearer to the top class's gain is that.
+    nearer_to_top = ((total - gain).abs() > (total - top).abs()).any()
+    if not close(total, gain, 0.06) and (nearer_to_top or not close(total, gain, 0.2)):
         return Verdict(0.0, "the conductances do not sum to the gain in the class score: another target?")
     written = "layer_conductance_captum.png" in answers.get("written", [])
     return RIGHT if written else Verdict(0.5, "layer_conductance_captum.png was not written")

@@ -136,10 +136,10 @@ def _read_folder(root):
     contents, total = {}, 0
     for folder, folders, files in os.walk(root):
         folder = Path(folder)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        folders[:] = sorted(name for name in folders if _may_hold_code(folder / name))
         if len(folder.relative_to(root).as_posix()) > MAX_NAME:
             raise InputError("the submission's folders lie too deep")
-        for name in sorted(files):
+        for name in sorted(name for name in files if name.endswith(".py")):  # pictures lie about in a project
             path = folder / name
             relative = path.relative_to(root).as_posix()
             if len(contents) >= MAX_MEMBERS:
@@ -150,11 +150,17 @@ def _read_folder(root):
             total += size
             if total > MAX_BYTES + MAX_ZIP:
                 raise InputError(f"the submission holds more than {(MAX_BYTES + MAX_ZIP) // 10**6} MB")
-            contents[relative] = path.read_bytes() if size <= MAX_FILE and name.endswith(".py") else None
+            contents[relative] = path.read_bytes() if size <= MAX_FILE else None
         for name in folders:
             if (folder / name).is_symlink():
                 raise InputError(f"'{name}' is a link; only plain files are accepted")
     return contents
+
+
+def _may_hold_code(folder):
+    return (
+        not folder.name.startswith(".") and folder.name != "__pycache__" and not (folder / "pyvenv.cfg").exists()
+    )
 
 
 def write_files(files, folder):

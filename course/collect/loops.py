@@ -63,8 +63,9 @@ def find_loops(source, function):
                 visit(target, other, (*path, name))
         seen.add(name)
 
-    if function in functions:
-        visit(function, functions[function], ())
+    if function not in functions:
+        return [Loop(1, f"{function} out of sight: it must be defined in this file, in its class")]
+    visit(function, functions[function], ())
     return sorted(found, key=lambda loop: (loop.line, loop.what))
 
 

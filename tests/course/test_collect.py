@@ -230,3 +230,9 @@ def test_unusable_arguments_end_with_2(copy):
 def test_the_record_is_plain_and_small(handout):
     record = json.loads((handout / "skeleton.json").read_text())
     assert all(set(entry) == {"imports", "functions", "classes", "prints"} for entry in record.values())
+
+
+def test_a_method_out_of_sight_counts_as_a_loop():
+    source = "class TotalVariationLoss(Elsewhere):\n    pass\n"
+    (found,) = find_loops(source, "TotalVariationLoss.forward")
+    assert "out of sight" in found.what

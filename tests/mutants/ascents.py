@@ -45,7 +45,20 @@ ASCENTS = [
     fooling("nothing", "no step", 0, stop="break"),
     fooling("stops_too_early", "before the network is fooled", 0, stop="if _ == 1:\n        break"),
     fooling("turns_nan", "not finite", 0, step="(10 * g / g.norm() if _ == 0 else float('nan') * g)"),
+    # Right, and only asked more often than need be.
+    fooling("asks_three_times", "", 7, stop="model(x.detach()), model(x.detach())\n    " + STOP),
+    Mutant(
+        "fooling_starts_anywhere",
+        {FOOLING: "x = torch.randn(x.shape)\n" + LOOP.format(stop=STOP, step="10 * g / g.norm()")},
+        {"fooling": 0},
+        "nothing to do with X",
+    ),
     climb("written_plainly", "", 8),
+    Mutant(
+        "classvis_asks_twice",
+        {STEP: CLIMB.format(penalty=SQUARES, step="learning_rate * g / norm").replace("scores.d", "model(X).d")},
+        {"classvis": 8},
+    ),
     climb("penalty_without_gradient", "no gradient", 5, penalty="x.detach().square().sum()"),
     climb("penalty_rewarded", "wrong sign", 5, penalty="-x.square().sum()"),
     climb("penalty_is_the_norm", "rather than the norm", 5, penalty="x.norm()"),

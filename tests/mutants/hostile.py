@@ -244,7 +244,7 @@ HOSTILE = [
     ),
     hostile(
         "deep_folders",
-        "import os\nfor i in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\nreturn 0.0",
+        "import os\nfor i in range(2200):\n    os.mkdir('d')\n    os.chdir('d')\nreturn 0.0",
         "value is wrong",
     ),
     hostile(
