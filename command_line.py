@@ -21,7 +21,7 @@ from data.networks import EMBEDDED_NAME, load_network
 from data.samples import SIZE, load_imagenet_val
 from image_utils.devices import choose_device
 from image_utils.errors import InputError
-from image_utils.loading import load_image
+from image_utils.loading import load_image, open_image
 from image_utils.pixels import for_each_size
 
 SAMPLES = 5  # photographs the assignment uses
@@ -185,10 +185,14 @@ def check_folder(folder):
 
 
 def _photograph(file):
-    X = load_image(file, SIZE)
-    if max(X.shape[:2]) > MAX_ASPECT * SIZE:
+    check_aspect(open_image(file), file)
+    return load_image(file, SIZE)
+
+
+def check_aspect(img, file):
+    """Raise InputError for a PIL image so long that it would fill the memory once its shortest side has its size."""
+    if max(img.size) > MAX_ASPECT * min(img.size):
         raise InputError(f"'{file}' is more than {MAX_ASPECT} times as long as it is wide; cut out a part of it")
-    return X
 
 
 def _samples(num):

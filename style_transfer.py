@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from command_line import (
     assignment_parser,
+    check_aspect,
     check_folder,
     check_seed,
     load_named_network,
@@ -144,7 +145,7 @@ def job_for(setting, args, cnn):
     content = Path(args.content or style_image(photograph))
     styles = [Path(file) for file in args.style or [style_image(painting.get(setting, "starry_night"))]]
     for file in (content, *styles):
-        open_image(file)
+        check_aspect(open_image(file), file)
     own_name = "_".join(file.stem for file in (content, *styles)) if args.content or args.style else setting
     return {
         "name": args.name or own_name,

@@ -172,3 +172,12 @@ def test_ctrl_c_leaves_image_and_card_and_ends_with_130(tmp_path, pair):
     assert card["evaluations"] > 1
     with Image.open(out / "cat_waves.png") as img:
         assert img.size == (67, 48)
+
+
+def test_a_ribbon_is_refused_before_it_fills_the_memory(monkeypatch, tmp_path, pair):
+    Image.new("RGB", (4000, 3)).save(tmp_path / "ribbon.png")
+    with pytest.raises(InputError, match="8 times as long"):
+        run_script(
+            monkeypatch, "--content", tmp_path / "ribbon.png", "--style", pair[1], "--out", tmp_path / "out"
+        )
+    assert not (tmp_path / "out").exists()
