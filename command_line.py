@@ -190,7 +190,7 @@ def _photograph(file):
 
 
 def check_aspect(img, file):
-    """Raise InputError for a PIL image so long that it would fill the memory once its shortest side has its size."""
+    """Raise InputError for a PIL image so long that it would fill the memory, once brought to size."""
     if max(img.size) > MAX_ASPECT * min(img.size):
         raise InputError(f"'{file}' is more than {MAX_ASPECT} times as long as it is wide; cut out a part of it")
 
