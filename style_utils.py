@@ -159,7 +159,8 @@ def style_transfer(
         style_weights: their weights.
         tv_weight: weight of the total variation.
         content_loss: (content_weight, content_current, content_original) -> scalar Tensor.
-        style_loss: (feats, style_layers, style_targets, style_weights) -> scalar Tensor, with `gram_matrix`.
+        style_loss: (feats, style_layers, style_targets, style_weights) -> scalar Tensor, with `gram_matrix`; in
+            feats, None stands for layers that were not asked for.
         tv_loss: (img, tv_weight) -> scalar Tensor.
         cnn: nn.Sequential, the feature layers of a network; left as it was.
         dtype: torch.FloatTensor, torch.cuda.FloatTensor or another such type, or a torch.dtype.
@@ -265,11 +266,10 @@ class Losses:
     precision: str = "float32"
 
     def features(self, img):
-        """Compute the features up to the deepest layer that is needed, in the precision asked for."""
-        deepest = max(self.content_layer, *self.style_layers)
+        """Compute the features of the layers that are needed, in the precision asked for; None for the others."""
         with arithmetic(self.precision, img) as x:
-            feats = _features(x, self.cnn, deepest)
-        return [feature.to(img.dtype) for feature in feats]
+            feats = _features(x, self.cnn, {self.content_layer, *self.style_layers})
+        return [feature if feature is None else feature.to(img.dtype) for feature in feats]
 
     def objective(self, content, styles, shares):
         """Compute the targets, once, and return the function from an image to its losses by name.
@@ -307,9 +307,9 @@ def _load(source, size, cnn, dtype):
     return img
 
 
-def _features(img, cnn, until=None):
+def _features(img, cnn, wanted=None):
     try:
-        return extract_features(img, cnn, until=until)
+        return extract_features(img, cnn, wanted=wanted)
     except RuntimeError as problem:
         size = f"{img.shape[3]} x {img.shape[2]}"
         reason = str(problem).splitlines()[0]

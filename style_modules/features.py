@@ -9,7 +9,7 @@ from image_utils.errors import InputError
 from visualizers.no_trace import untouched
 
 
-def extract_features(x, cnn, *, until=None):
+def extract_features(x, cnn, *, wanted=None):
     """Compute the output of every layer, in order.
 
     Evaluation mode, weights frozen: gradients flow to x alone. Each output keeps its own values, also where the
@@ -18,7 +18,8 @@ def extract_features(x, cnn, *, until=None):
     Args:
         x: float Tensor (N, 3, H, W), normalised.
         cnn: nn.Sequential; left as it was.
-        until: index of the last layer wanted; None goes through all.
+        wanted: indices of the layers whose outputs are used; the list ends with the last of them and has None for
+            the others. None wants all.
 
     Returns:
         List of Tensors (N, C_i, H_i, W_i), differentiable in x.
@@ -27,19 +28,29 @@ def extract_features(x, cnn, *, until=None):
         InputError: cnn is no nn.Sequential.
     """
     check_sequential(cnn)
-    features = []
+    layers = list(cnn) if wanted is None else list(cnn)[: max(wanted) + 1]
+    features, kept = [], {_memory(x)}
     with_gradient = torch.is_grad_enabled()
-    with untouched(cnn), out_of_place(cnn), torch.set_grad_enabled(with_gradient):
-        for layer in cnn if until is None else cnn[: until + 1]:
-            x = layer(x)
-            features.append(x)
+    with untouched(cnn), torch.set_grad_enabled(with_gradient):
+        for i, layer in enumerate(layers):
+            with out_of_place(layer) if _memory(x) in kept else contextlib.nullcontext():
+                x = layer(x)
+            use = wanted is None or i in wanted
+            features.append(x if use else None)
+            if use:
+                kept.add(_memory(x))
     return features
 
 
+def _memory(x):
+    """Return the address of a tensor's memory, which its views share."""
+    return x.untyped_storage().data_ptr()
+
+
 @contextlib.contextmanager
-def out_of_place(cnn):
-    """Inside, layers that would overwrite their input write elsewhere; cheaper than to copy it for them."""
-    overwriting = [part for part in cnn.modules() if getattr(part, "inplace", False) is True]
+def out_of_place(layer):
+    """Inside, parts of a layer that would overwrite their input write elsewhere; cheaper than to copy it first."""
+    overwriting = [part for part in layer.modules() if getattr(part, "inplace", False) is True]
     try:
         for part in overwriting:
             part.inplace = False

@@ -20,27 +20,34 @@ class SelfProduct(torch.autograd.Function):
     """F F^T, with the gradient as one product: d/dF of <D, F F^T> is (D + D^T) F.
 
     Left to itself, autograd sees two different factors and multiplies once for each, in an order of memory that
-    makes adding the two gradients the slowest part of a step. The gradient has F's own order, for the same reason:
-    with features channels last it is F^T that lies in one piece.
+    makes adding the two gradients the slowest part of a step. The gradient has the features' own order, and is no
+    view of another tensor, for the same reason: then the network's gradient is added to it in place.
     """
 
     @staticmethod
-    def forward(ctx, F):
-        """Multiply F, Tensor (N, C, K), with its transpose: Tensor (N, C, C)."""
+    def forward(ctx, features):
+        """Multiply F, which is features (N, C, H, W) as rows (N, C, H*W), with its transpose: Tensor (N, C, C)."""
         # >>> Solution: the product; only if your Gram matrix uses this class, which it need not
-        ctx.save_for_backward(F)
+        ctx.save_for_backward(features)
+        F = features.flatten(2)
         return F @ F.transpose(1, 2)
         # <<< Solution
 
     @staticmethod
     def backward(ctx, D):
-        """Return the gradient by F, differentiable again."""
+        """Return the gradient by the features, differentiable again."""
         # >>> Solution: the gradient; only if your Gram matrix uses this class
-        (F,) = ctx.saved_tensors
-        symmetric = D + D.transpose(1, 2)
-        if F.is_contiguous():
-            return symmetric @ F
-        return (F.transpose(1, 2) @ symmetric).transpose(1, 2)
+        (features,) = ctx.saved_tensors
+        F, symmetric = features.flatten(2), D + D.transpose(1, 2)
+        if torch.is_grad_enabled():  # to be differentiated again
+            return (symmetric @ F).view(features.shape)
+        gradient = torch.empty_like(features)
+        rows = gradient.flatten(2)
+        if rows.is_contiguous():
+            torch.bmm(symmetric, F, out=rows)
+        else:  # channels last, it is the transpose that lies in one piece
+            torch.bmm(F.transpose(1, 2), symmetric, out=rows.transpose(1, 2))
+        return gradient
         # <<< Solution
 
 
@@ -66,8 +73,7 @@ class StyleLoss(nn.Module):
         check_maps(features, "features")
         # >>> Solution: one matrix product for the whole batch
         N, C, H, W = features.shape
-        F = features.reshape(N, C, H * W)
-        gram = SelfProduct.apply(F)  # F @ F.transpose(1, 2)
+        gram = SelfProduct.apply(features)  # F @ F.transpose(1, 2) with F = features.view(N, C, H * W)
         return gram / (C * H * W) if normalize else gram
         # <<< Solution
 

@@ -147,7 +147,7 @@ def test_features_are_not_aliased_by_in_place_layers(cnn):
 
 def test_features_stop_where_asked_and_let_gradients_through(cnn):
     x = torch.randn(1, 3, 40, 40, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    feats = extract_features(x, cnn, until=4)
+    feats = extract_features(x, cnn, wanted={4})
     assert len(feats) == 5
     feats[4].sum().backward()
     assert x.grad.abs().sum() > 0

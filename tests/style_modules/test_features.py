@@ -45,9 +45,9 @@ def test_unknown_precision(squeezenet):
 
 @pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
 def test_the_gradient_of_a_product_with_itself_in_both_orders(check):
-    F = random_images(2, 3, 5, 1, dtype=torch.float64)[..., 0]
-    for order in (F, F.transpose(1, 2).contiguous().transpose(1, 2)):
-        assert check(SelfProduct.apply, (order.clone(memory_format=torch.preserve_format).requires_grad_(),))
+    features = random_images(2, 3, 5, 2, dtype=torch.float64)
+    for order in (torch.contiguous_format, torch.channels_last):
+        assert check(SelfProduct.apply, (features.clone(memory_format=order).requires_grad_(),))
 
 
 def test_the_gradient_keeps_the_order_of_memory():
@@ -56,7 +56,40 @@ def test_the_gradient_keeps_the_order_of_memory():
     plain = f.detach().contiguous().requires_grad_()
     (expected,) = torch.autograd.grad(StyleLoss().gram_matrix(plain).square().sum(), plain)
     assert gradient.is_contiguous(memory_format=torch.channels_last)
+    assert not gradient._is_view()  # autograd adds in place to what is no view
     torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 6, 7), (1, 8, 1, 1), (2, 1, 6, 7), (1, 1, 1, 1)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_batches_and_of_single_places_and_channels(shape, order):
+    f = random_images(*shape, dtype=torch.float64).contiguous(memory_format=order).requires_grad_()
+    rows = f.flatten(2)
+    (expected,) = torch.autograd.grad((rows @ rows.mT).pow(3).sum(), f)
+    (gradient,) = torch.autograd.grad(StyleLoss().gram_matrix(f, normalize=False).pow(3).sum(), f)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_only_what_is_kept_is_protected_from_in_place_layers(squeezenet):
+    x = random_images(1, 3, 64, 64)
+    every = extract_features(x, squeezenet.features)
+    for wanted in ({1, 4}, {0, 4}, {3}):
+        some = extract_features(x, squeezenet.features, wanted=wanted)
+        assert len(some) == max(wanted) + 1
+        for i, feature in enumerate(some):
+            assert (feature is None) == (i not in wanted)
+            assert feature is None or torch.equal(feature, every[i])
+
+
+def test_a_layer_that_passes_its_input_on_does_not_hide_it_from_an_in_place_one():
+    cnn = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout(), nn.Identity(), nn.ReLU(inplace=True), nn.Flatten(2))
+    x = random_images(1, 3, 4, 4)
+    before = cnn[0](x)
+    assert torch.equal(extract_features(x, cnn, wanted={0, 3})[0], before)
+    passed_on = nn.Sequential(nn.Identity(), nn.ReLU(inplace=True))
+    untouched = x.clone()
+    extract_features(x, passed_on, wanted={1})
+    assert torch.equal(x, untouched)
 
 
 def test_flags_of_in_place_layers_come_back():
