@@ -165,13 +165,13 @@ class GradCam:
         """
         check_images(X_tensor)
         # >>> Solution: with CustomReLU in the place of every ReLU, the gradient of the scores' sum by the pixels
+        x = as_leaf(X_tensor)
         with (
             untouched(gc_model),
-            arithmetic(precision, X_tensor) as images,
+            arithmetic(precision, x) as images,
             relus_replaced(gc_model, CustomReLU.apply, functional=functional) as run,
         ):
-            x = as_leaf(images)
-            scores = target_scores(run(x.clone()), y_tensor, target)  # the clone: a network may begin in place
+            scores = target_scores(run(images), y_tensor, target)
             (gradient,) = torch.autograd.grad(scores.sum(), x)
         return image_last(gradient)
         # <<< Solution
@@ -216,8 +216,8 @@ class GradCam:
         """
         module = _checked_layer(X_tensor, gc_model, layer, upsampling, normalize)
         # >>> Solution: the maps of the layer and their gradient; from these, `localise`
-        with untouched(gc_model), arithmetic(precision, X_tensor) as images, cut_at(module) as maps:
-            scores = target_scores(gc_model(images.detach().clone()), y_tensor, target)
+        with untouched(gc_model), arithmetic(precision, X_tensor.detach()) as images, cut_at(module) as maps:
+            scores = target_scores(gc_model(images), y_tensor, target)
             gradient = _gradient(scores, maps)
         check_layout(maps[0], X_tensor)
         A, dA = (tensor.detach().to(X_tensor.dtype) for tensor in (maps[0], gradient))
@@ -277,15 +277,15 @@ class GradCam:
 def _in_one_pass(X, y, model, functional, precision, *, layer, target, upsampling, normalize):
     """Compute `GradCam.grad_cam` and `GradCam.guided_backprop` from a single forward pass; arguments as there."""
     module = _checked_layer(X, model, layer, upsampling, normalize)
-    with arithmetic(precision, X) as images:
-        found = gradients(
-            model,
-            images,
-            lambda outputs: target_scores(outputs, y, target),
-            guided=CustomReLU,
-            layer=module,
-            functional=functional,
-        )
+    found = gradients(
+        model,
+        X,
+        lambda outputs: target_scores(outputs, y, target),
+        guided=CustomReLU,
+        layer=module,
+        functional=functional,
+        precision=precision,
+    )
     check_layout(found.A, X)
     A, dA = found.A.to(X.dtype), found.dA.to(X.dtype)
     cams = localise(A, dA, X.shape[2:], upsampling=upsampling, normalize=normalize)

@@ -13,6 +13,7 @@ import torch
 from image_utils.errors import InputError
 from visualizers.layers import cut_at, find_layer
 from visualizers.no_trace import as_leaf, untouched
+from visualizers.precision import arithmetic
 from visualizers.relus import relus_replaced
 
 
@@ -64,7 +65,7 @@ class Gradients:
     dA: torch.Tensor | None = None
 
 
-def gradients(model, X, score, *, plain=False, guided=None, layer=None, functional="refuse"):
+def gradients(model, X, score, *, plain=False, guided=None, layer=None, functional="refuse", precision="float32"):
     """Run a network once and differentiate its scores in every way asked for.
 
     Args:
@@ -76,6 +77,7 @@ def gradients(model, X, score, *, plain=False, guided=None, layer=None, function
             autograd Function of (x, inplace) that computes a ReLU and saves its output, and nothing else.
         layer: the layer whose maps and gradient are wanted, by name or as module; None for none.
         functional: as in `visualizers.relus.relus_replaced`, where guided backpropagation is wanted.
+        precision: "float32", or "fast" or "bf16"; see `visualizers.precision`.
 
     Returns:
         Gradients.
@@ -84,14 +86,14 @@ def gradients(model, X, score, *, plain=False, guided=None, layer=None, function
         InputError: shapes, labels or layer do not fit, a ReLU cannot be reached, or the score ignores the layer.
     """
     switch = _Switch(guided)
-    with untouched(model), contextlib.ExitStack() as stack:
+    pixels = as_leaf(X)
+    with untouched(model), arithmetic(precision, pixels) as images, contextlib.ExitStack() as stack:
         run, maps = model, []
         if guided:
             run = stack.enter_context(relus_replaced(model, switch.apply, functional=functional))
         if layer is not None:
             maps = stack.enter_context(cut_at(find_layer(model, layer), below=plain or guided is not None))
-        pixels = as_leaf(X)
-        outputs = run(pixels.clone())  # the clone: a network may begin in place
+        outputs = run(images)
         total = score(outputs).sum()
         if layer is not None and not maps:
             raise InputError("the layer did not run in the forward pass; choose another")

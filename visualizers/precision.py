@@ -24,7 +24,8 @@ def arithmetic(precision, X):
         X: Tensor (N, C, H, W) that the block starts from.
 
     Yields:
-        X in the memory order that the precision wants; the same values.
+        Copy of X in the memory order that the precision wants, differentiable by X; a network that begins in place
+        may overwrite it.
 
     Raises:
         InputError: no such precision, or a network that reshapes maps by view().
@@ -32,11 +33,11 @@ def arithmetic(precision, X):
     if precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if precision == "float32":
-        yield X
+        yield X.clone()
         return
     try:
         with torch.autocast(X.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            yield X.contiguous(memory_format=torch.channels_last)
+            yield X.clone(memory_format=torch.channels_last)
     except RuntimeError as problem:
         if "view size is not compatible" not in str(problem):
             raise
