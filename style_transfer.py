@@ -104,7 +104,7 @@ def parse_arguments():
         "--precision",
         choices=PRECISIONS,
         default="float32",
-        help="fast: half the time, other rounding (%(default)s)",
+        help="fast: a quarter less time, other rounding (%(default)s)",
     )
     group.add_argument("--init-random", action="store_true", help="start from noise, not from the photograph")
     group.add_argument("--preserve-color", action="store_true", help="keep the photograph's colours")

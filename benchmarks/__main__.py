@@ -32,7 +32,9 @@ TABLES = {
 
 def main():
     """Parse the arguments, measure, print Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join([*GROUPS, *TABLES])} (all)")
     options = parser.add_argument_group(f"options of {', '.join(GROUPS)}")
     options.add_argument("--rounds", type=int, metavar="N", help="counted rounds (7)")

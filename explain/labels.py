@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import re
 from pathlib import Path
 
 from image_utils.errors import InputError
@@ -56,7 +57,7 @@ def parse_label(text, names, index=None):
         InputError: it means none, or several.
     """
     text = text.strip()
-    if text.removeprefix("-").removeprefix("+").isdecimal():
+    if re.fullmatch(r"[+-]?\d{1,9}", text):
         if not 0 <= int(text) < len(names):
             raise InputError(f"{text} is not a class index from 0 to {len(names) - 1}")
         return int(text)

@@ -265,11 +265,12 @@ class GradCam:
             raise InputError("guided Grad-CAM needs maps of the images' size; upsampling must not be None")
         # >>> Solution: the product of the two methods above
         where = {"layer": layer, "target": target, "upsampling": upsampling, "normalize": normalize}
-        if precision != "float32":
-            cams, details = _in_one_pass(X_tensor, y_tensor, gc_model, functional, precision, **where)
-        else:
+        each_alone = precision == "float32"
+        if each_alone:
             cams = self.grad_cam(X_tensor, y_tensor, gc_model, **where)
             details = self.guided_backprop(X_tensor, y_tensor, gc_model, target=target, functional=functional)
+        else:
+            cams, details = _in_one_pass(X_tensor, y_tensor, gc_model, functional, precision, **where)
         return guided_product(details, cams)
         # <<< Solution
 

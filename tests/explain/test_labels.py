@@ -25,7 +25,15 @@ def test_numbers_and_names(text, label):
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("4", "0 to 3"), ("-1", "0 to 3"), ("cat", "no class"), ("", "no class"), ("crane", "2 and 3")],
+    [
+        ("4", "0 to 3"),
+        ("-1", "0 to 3"),
+        ("-+1", "no class"),
+        ("9" * 5000, "no class"),
+        ("cat", "no class"),
+        ("", "no class"),
+        ("crane", "2 and 3"),
+    ],
 )
 def test_what_is_no_label(text, word):
     with pytest.raises(InputError, match=word):
