@@ -26,7 +26,7 @@ from style_utils import Losses, preprocess
 from visualizers.precision import PRECISIONS
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = {192: 10, 512: 3, 1024: 1}  # shortest sides, and how many steps in a row are timed
+SIZES = {192: 30, 512: 5, 1024: 1}  # shortest sides, and how many steps in a row are timed
 SETTING = "composition_vii_tubingen"
 SIDE = 2048  # of the matrices whose product tells the machine's rate
 WEIGHTS = ("content_layer", "content_weight", "style_layers", "style_weights", "tv_weight")
