@@ -41,12 +41,12 @@ class SelfProduct(torch.autograd.Function):
         F, symmetric = features.flatten(2), D + D.transpose(1, 2)
         if torch.is_grad_enabled():  # to be differentiated again
             return (symmetric @ F).view(features.shape)
-        gradient = torch.empty_like(features)
-        rows = gradient.flatten(2)
-        if rows.is_contiguous():
-            torch.bmm(symmetric, F, out=rows)
-        else:  # channels last, it is the transpose that lies in one piece
-            torch.bmm(F.transpose(1, 2), symmetric, out=rows.transpose(1, 2))
+        if features.is_contiguous(memory_format=torch.channels_last):  # then it is F^T that lies in one piece
+            gradient = torch.empty_like(features, memory_format=torch.channels_last)
+            torch.bmm(F.transpose(1, 2), symmetric, out=gradient.permute(0, 2, 3, 1).flatten(1, 2))
+        else:
+            gradient = torch.empty_like(features, memory_format=torch.contiguous_format)
+            torch.bmm(symmetric, F, out=gradient.view(F.shape))
         return gradient
         # <<< Solution
 

@@ -70,6 +70,24 @@ def test_the_gradient_of_batches_and_of_single_places_and_channels(shape, order)
     torch.testing.assert_close(gradient, expected)
 
 
+LAYOUTS = {
+    "height and width exchanged": lambda f: f.transpose(2, 3),
+    "rows apart": lambda f: f.permute(0, 2, 1, 3).contiguous().permute(0, 2, 1, 3),
+    "a part of a map": lambda f: f[:, 1:, 1:-1, ::2],
+    "one value, repeated": lambda f: f[:, :, :1, :1].expand(f.shape),
+    "images innermost": lambda f: f.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_the_gradient_of_maps_that_lie_otherwise(layout):
+    f = layout(random_images(2, 4, 6, 5, dtype=torch.float64)).detach().requires_grad_()
+    rows = f.flatten(2)
+    (expected,) = torch.autograd.grad((rows @ rows.mT).pow(3).sum(), f)
+    (gradient,) = torch.autograd.grad(StyleLoss().gram_matrix(f, normalize=False).pow(3).sum(), f)
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_only_what_is_kept_is_protected_from_in_place_layers(squeezenet):
     x = random_images(1, 3, 64, 64)
     every = extract_features(x, squeezenet.features)
