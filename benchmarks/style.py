@@ -83,7 +83,7 @@ def course_step(cnn, content, style):
     def features(x):
         feats = []
         for layer in cnn:
-            x = layer(x.clone())  # the network's ReLUs would overwrite what is kept
+            x = layer(x)  # the ReLU after the first convolution overwrites its features, which no loss here uses
             feats.append(x)
         return feats
 
