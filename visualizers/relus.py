@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from image_utils.errors import InputError
-from visualizers.no_trace import uncompiled
+from visualizers.no_trace import as_leaf, uncompiled
 
 FUNCTIONS = {  # how a ReLU is called as a function, and where it levels off
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), None),
@@ -72,15 +72,17 @@ def relus_replaced(model, rule, *, functional="refuse"):
 def _run(model, watch, functional, x):
     if watch.satisfied:
         return model(x)
-    watch.batch = max(1, len(x))
-    with watch:
-        outputs = model(x)
+    # What runs for one image runs for all of a batch, and watching costs about as much as computing. It runs as it
+    # will when it is differentiated: without a gradient nn.TransformerEncoderLayer, for one, takes another path.
+    alone = len(x) == 1 and torch.is_grad_enabled() and x.requires_grad
+    with watch, torch.enable_grad():
+        outputs = model(x.clone() if alone else as_leaf(x[:1]).clone())
     if watch.missed:
         raise InputError(_explain(watch.missed, functional))
     if not watch.replaced:
         raise InputError("the network runs no ReLU, so guided backpropagation would be its plain gradient")
     watch.satisfied = True
-    return outputs
+    return outputs if alone else model(x)
 
 
 def _explain(missed, functional):
@@ -130,7 +132,6 @@ class _Watch(TorchDispatchMode):
     def __init__(self, rule):
         super().__init__()
         self.rule = rule
-        self.batch = 1  # images that run
         self.replaced = 0  # ReLUs computed by the rule
         self.missed = []  # operations that computed the others
         self.in_rule = False
@@ -156,18 +157,13 @@ class _Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         if self.in_rule:
             return func(*args, **kwargs)
-        before = [self._share(arg) for arg in args if isinstance(arg, torch.Tensor) and arg.is_floating_point()]
+        before = [arg for arg in args if isinstance(arg, torch.Tensor) and arg.is_floating_point()]
         if func._schema.is_mutable:
             before = [arg.clone() for arg in before[:1]]
         after = func(*args, **kwargs)
-        result = self._share(after) if isinstance(after, torch.Tensor) else None
-        if _is_relu(func, args, kwargs) or any(_rectified(arg, result) for arg in before):
+        if _is_relu(func, args, kwargs) or any(_rectified(arg, after) for arg in before):
             self.missed.append(str(func.overloadpacket))
         return after
-
-    def _share(self, x):
-        """Cut out one image's share: what runs for one of a batch runs for all, and to look at all costs time."""
-        return x[: max(1, len(x) // self.batch)] if x.ndim and x.layout == torch.strided else x
 
 
 def _is_relu(func, args, kwargs):
@@ -179,7 +175,7 @@ def _is_relu(func, args, kwargs):
 
 def _rectified(before, after):
     """Whether `after` is `before` with the negatives set to zero, and perhaps a ceiling."""
-    if after is None or before.shape != after.shape or not after.numel():
+    if not isinstance(after, torch.Tensor) or before.shape != after.shape or not after.numel():
         return False
     low, high = after.aminmax()
     if low < 0 or high <= 0 or not (before < 0).any():

@@ -180,27 +180,6 @@ def test_what_cannot_be_reached_is_refused(images, relu, functional):
         guided(*images, model, functional=functional)
 
 
-@pytest.mark.parametrize("first", [0, 1, 2])
-@pytest.mark.parametrize("hidden", [False, True])
-def test_whatever_the_order_of_axes_inside(images, answer, first, hidden):
-    class Moved(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.relu = nn.ReLU()
-
-        def forward(self, x):
-            x = x.movedim(first, 0)
-            x = torch.where(x > 0, x, 0.0) if hidden else self.relu(x)
-            return x.movedim(0, first)
-
-    model = Variant(Moved())
-    if hidden:
-        with pytest.raises(InputError, match="cannot be reached"):
-            guided(*images, model)
-    else:
-        np.testing.assert_allclose(guided(*images, model), answer, atol=1e-5 * answer.max())
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="torch.jit ends with Python 3.13")
 @pytest.mark.parametrize("compile", [torch.jit.script, lambda m: torch.jit.trace(m, torch.randn(2, 3))])
