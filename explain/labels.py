@@ -57,7 +57,7 @@ def parse_label(text, names, index=None):
         InputError: it means none, or several.
     """
     text = text.strip()
-    if re.fullmatch(r"[+-]?\d{1,9}", text):
+    if re.fullmatch(r"[+-]?0*\d{1,9}", text):
         if not 0 <= int(text) < len(names):
             raise InputError(f"{text} is not a class index from 0 to {len(names) - 1}")
         return int(text)

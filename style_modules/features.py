@@ -18,8 +18,8 @@ def extract_features(x, cnn, *, wanted=None):
     Args:
         x: float Tensor (N, 3, H, W), normalised.
         cnn: nn.Sequential; left as it was.
-        wanted: indices of the layers whose outputs are used; the list ends with the last of them and has None for
-            the others. None wants all.
+        wanted: indices of the layers whose outputs are used, from 0; the list ends with the last of them and has
+            None for the others. None wants all.
 
     Returns:
         List of Tensors (N, C_i, H_i, W_i), differentiable in x.
@@ -28,23 +28,18 @@ def extract_features(x, cnn, *, wanted=None):
         InputError: cnn is no nn.Sequential.
     """
     check_sequential(cnn)
-    layers = list(cnn) if wanted is None else list(cnn)[: max(wanted) + 1]
-    features, kept = [], {_memory(x)}
+    wanted = range(len(cnn)) if wanted is None else wanted
+    features, before = [], None
     with_gradient = torch.is_grad_enabled()
     with untouched(cnn), torch.set_grad_enabled(with_gradient):
-        for i, layer in enumerate(layers):
-            with out_of_place(layer) if _memory(x) in kept else contextlib.nullcontext():
+        for i, layer in enumerate(list(cnn)[: max(wanted, default=-1) + 1]):
+            # Only what nobody needs may be overwritten: neither a loss nor, as of a convolution, the gradient.
+            useless = i - 1 not in wanted and type(before) is nn.Conv2d and type(layer) is nn.ReLU
+            with contextlib.nullcontext() if useless else out_of_place(layer):
                 x = layer(x)
-            use = wanted is None or i in wanted
-            features.append(x if use else None)
-            if use:
-                kept.add(_memory(x))
+            features.append(x if i in wanted else None)
+            before = layer
     return features
-
-
-def _memory(x):
-    """Return the address of a tensor's memory, which its views share."""
-    return x.untyped_storage().data_ptr()
 
 
 @contextlib.contextmanager

@@ -20,8 +20,8 @@ class SelfProduct(torch.autograd.Function):
     """F F^T, with the gradient as one product: d/dF of <D, F F^T> is (D + D^T) F.
 
     Left to itself, autograd sees two different factors and multiplies once for each, in an order of memory that
-    makes adding the two gradients the slowest part of a step. The gradient has the features' own order, and is no
-    view of another tensor, for the same reason: then the network's gradient is added to it in place.
+    makes adding the two gradients the slowest part of a step. For features channels last the gradient has their
+    order, and is no view of another tensor, for the same reason: the network's gradient is added to it in place.
     """
 
     @staticmethod
@@ -38,16 +38,10 @@ class SelfProduct(torch.autograd.Function):
         """Return the gradient by the features, differentiable again."""
         # >>> Solution: the gradient; only if your Gram matrix uses this class
         (features,) = ctx.saved_tensors
-        F, symmetric = features.flatten(2), D + D.transpose(1, 2)
-        if torch.is_grad_enabled():  # to be differentiated again
-            return (symmetric @ F).view(features.shape)
-        if features.is_contiguous(memory_format=torch.channels_last):  # then it is F^T that lies in one piece
-            gradient = torch.empty_like(features, memory_format=torch.channels_last)
-            torch.bmm(F.transpose(1, 2), symmetric, out=gradient.permute(0, 2, 3, 1).flatten(1, 2))
-        else:
-            gradient = torch.empty_like(features, memory_format=torch.contiguous_format)
-            torch.bmm(symmetric, F, out=gradient.view(F.shape))
-        return gradient
+        symmetric = D + D.transpose(1, 2)
+        if len(features) == 1 and features.is_contiguous(memory_format=torch.channels_last):
+            return torch.conv2d(features, symmetric[0, :, :, None, None])  # the product, as a 1 x 1 convolution
+        return (symmetric @ features.flatten(2)).view(features.shape)
         # <<< Solution
 
 
@@ -72,7 +66,7 @@ class StyleLoss(nn.Module):
         """
         check_maps(features, "features")
         # >>> Solution: one matrix product for the whole batch
-        N, C, H, W = features.shape
+        _, C, H, W = features.shape
         gram = SelfProduct.apply(features)  # F @ F.transpose(1, 2) with F = features.view(N, C, H * W)
         return gram / (C * H * W) if normalize else gram
         # <<< Solution

@@ -91,7 +91,7 @@ def gradients(model, X, score, *, plain=False, guided=None, layer=None, function
         run, maps = model, []
         if guided:
             run = stack.enter_context(relus_replaced(model, switch.apply, functional=functional))
-            run(as_leaf(X[:1]))  # looks for ReLUs out of reach, before the graph is cut: a layer can be cut once
+            run(as_leaf(images[:1]))  # looks for ReLUs out of reach, before the graph is cut, which works once
         if layer is not None:
             maps = stack.enter_context(cut_at(find_layer(model, layer), below=plain or guided is not None))
         outputs = run(images)

@@ -17,7 +17,8 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "label"), [("1", 1), (" 0 ", 0), ("tench", 0), ("Great_White  Shark", 1), ("great white shark", 1)]
+    ("text", "label"),
+    [("1", 1), (" 0 ", 0), ("tench", 0), ("Great_White  Shark", 1), ("great white shark", 1), ("0000000001", 1)],
 )
 def test_numbers_and_names(text, label):
     assert parse_label(text, NAMES) == label

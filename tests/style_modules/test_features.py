@@ -12,6 +12,7 @@ from style_modules.settings import COURSE_SETTINGS
 from style_modules.style_loss import SelfProduct
 from style_utils import style_transfer
 from tests.networks import random_images
+from tests.no_trace import no_trace
 
 LOSSES = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}
 FILES = style_image("tubingen", sample=True), style_image("the_scream", sample=True)
@@ -108,6 +109,65 @@ def test_a_layer_that_passes_its_input_on_does_not_hide_it_from_an_in_place_one(
     untouched = x.clone()
     extract_features(x, passed_on, wanted={1})
     assert torch.equal(x, untouched)
+
+
+class Constant(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Parameter(random_images(1, 4, 8, 8))
+
+    def forward(self, x):
+        return self.map
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.relu, self.conv = nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        return self.conv(self.relu(x)) + x
+
+
+OVERWRITING = {
+    "convolution": [nn.ReLU(inplace=True)],
+    "a parameter": [Constant(), nn.ReLU(inplace=True)],
+    "needed for the gradient": [nn.Sigmoid(), nn.ReLU(inplace=True)],
+    "twice": [nn.ReLU(inplace=True), nn.ReLU6(inplace=True)],
+    "twice in one layer": [nn.Sequential(nn.Tanh(), nn.LeakyReLU(inplace=True))],
+    "used once more": [Residual()],
+}
+
+
+@pytest.mark.parametrize("layers", OVERWRITING.values(), ids=OVERWRITING)
+def test_features_and_gradient_do_not_depend_on_what_else_is_wanted(layers):
+    cnn = nn.Sequential(nn.Conv2d(3, 4, 1), *layers, nn.Conv2d(4, 4, 1))
+    results = []
+    for wanted in (None, {len(layers) + 1}, {1, len(layers) + 1}):
+        x = random_images(1, 3, 8, 8).requires_grad_()
+        with no_trace(cnn):
+            last = extract_features(x, cnn, wanted=wanted)[-1]
+        if last.requires_grad:  # a frozen parameter does not
+            last.sum().backward()
+        results.append((last, torch.zeros(()) if x.grad is None else x.grad))
+    for result in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(result, results[0], strict=True))
+
+
+def test_no_layers_no_features():
+    assert extract_features(random_images(1, 3, 8, 8), nn.Sequential()) == []
+
+
+def test_the_gram_gradient_under_autocast_and_for_many_signals_at_once():
+    f = random_images(1, 4, 5, 6).contiguous(memory_format=torch.channels_last).requires_grad_()
+    gram = StyleLoss().gram_matrix
+    (expected,) = torch.autograd.grad(gram(f).square().sum(), f)
+    with torch.autocast("cpu", torch.bfloat16):
+        (gradient,) = torch.autograd.grad(gram(f).float().square().sum(), f)
+    assert gradient.dtype == torch.float32
+    assert (gradient - expected).norm() < 0.02 * expected.norm()
+    at_once, one_by_one = (torch.autograd.functional.jacobian(gram, f, vectorize=v) for v in (True, False))
+    torch.testing.assert_close(at_once, one_by_one)
 
 
 def test_flags_of_in_place_layers_come_back():
