@@ -33,7 +33,7 @@ def extract_features(x, cnn, *, wanted=None):
     with_gradient = torch.is_grad_enabled()
     with untouched(cnn), torch.set_grad_enabled(with_gradient):
         for i, layer in enumerate(list(cnn)[: max(wanted, default=-1) + 1]):
-            # Only what nobody needs may be overwritten: neither a loss nor, as of a convolution, the gradient.
+            # A convolution's gradient needs no features of its own; if no loss does, the ReLU may overwrite them.
             useless = i - 1 not in wanted and type(before) is nn.Conv2d and type(layer) is nn.ReLU
             with contextlib.nullcontext() if useless else out_of_place(layer):
                 x = layer(x)

@@ -67,7 +67,7 @@ class StyleLoss(nn.Module):
         check_maps(features, "features")
         # >>> Solution: one matrix product for the whole batch
         _, C, H, W = features.shape
-        gram = SelfProduct.apply(features)  # F @ F.transpose(1, 2) with F = features.view(N, C, H * W)
+        gram = SelfProduct.apply(features)  # F @ F.transpose(1, 2) with F = features.flatten(2)
         return gram / (C * H * W) if normalize else gram
         # <<< Solution
 

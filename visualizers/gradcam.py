@@ -265,8 +265,7 @@ class GradCam:
             raise InputError("guided Grad-CAM needs maps of the images' size; upsampling must not be None")
         # >>> Solution: the product of the two methods above
         where = {"layer": layer, "target": target, "upsampling": upsampling, "normalize": normalize}
-        each_alone = precision == "float32"
-        if each_alone:
+        if precision == "float32":  # each by its own method
             cams = self.grad_cam(X_tensor, y_tensor, gc_model, **where)
             details = self.guided_backprop(X_tensor, y_tensor, gc_model, target=target, functional=functional)
         else:

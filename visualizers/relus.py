@@ -72,7 +72,7 @@ def relus_replaced(model, rule, *, functional="refuse"):
 def _run(model, watch, functional, x):
     if watch.satisfied:
         return model(x)
-    # What runs for one image runs for all of a batch, and watching costs about as much as computing. It runs as it
+    # What runs for one image runs for all of a batch, and watching costs half as much as computing. It runs as it
     # will when it is differentiated: without a gradient nn.TransformerEncoderLayer, for one, takes another path.
     alone = len(x) == 1 and torch.is_grad_enabled() and x.requires_grad
     with watch, torch.enable_grad():
