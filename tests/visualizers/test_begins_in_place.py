@@ -30,7 +30,8 @@ TECHNIQUES = {
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES)
-def test_equals_the_twin_out_of_place(technique):
+def test_equals_the_twin_out_of_place(technique, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # class visualization shows its steps in a folder of the working directory
     tail = tiny_net(dtype=torch.float32)
     X, compute = random_images(2, 3, 16, 16), TECHNIQUES[technique]
     results = []
