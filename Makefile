@@ -38,9 +38,9 @@ $(BIN)/python:
 		{ echo "Python 3.10 or newer is needed; choose one with: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
-$(VENV)/installed: requirements.txt image_utils/torchvision_cure.py | $(BIN)/python
+$(VENV)/installed: requirements.txt torchvision_cure.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	$(BIN)/python image_utils/torchvision_cure.py
+	$(BIN)/python torchvision_cure.py
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed requirements-bench.txt

@@ -12,8 +12,8 @@ from data.labels import find_class
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
 from image_utils.writing import save_figure, save_image, whole_file
+from networks.ascent import is_shown
 from visualizers import ClassVisualization
-from visualizers.ascent import is_shown
 from visualizers.class_visualization import RECIPES, frame, to_picture
 
 EXAMPLES = """

@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from data.networks import EMBEDDED_NAME, load_network
 from data.samples import SIZE, load_imagenet_val
-from image_utils.devices import choose_device
 from image_utils.errors import InputError
 from image_utils.loading import open_image, shorten
 from image_utils.pixels import for_each_size
+from networks.devices import choose_device
 
 SAMPLES = 5  # photographs the assignment uses
 MAX_ASPECT = 8  # the shortest side becomes 224 pixels; a ribbon's longest would fill the memory

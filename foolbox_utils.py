@@ -17,12 +17,12 @@ from tqdm import tqdm
 from image_utils.errors import InputError
 from image_utils.loading import open_image
 from image_utils.pixels import SQUEEZENET_MEAN, SQUEEZENET_STD, to_input, to_normalised, to_pixels
-from image_utils.seeding import make_generator
 from image_utils.writing import save_figure, whole_file
+from networks.no_trace import untouched
+from networks.seeding import make_generator
 from visualizers import FoolingImage
 from visualizers.fooling_image import judge, nearest_levels, to_images
 from visualizers.minimal_fooling import LEVELS
-from visualizers.no_trace import untouched
 
 STEPS = 300  # of Foolbox's attacks
 OURS = "ours, minimal"

@@ -11,16 +11,16 @@ from PIL import Image
 from command_line import assignment_parser, load_inputs, load_named_network, named_weights, run, show_files
 from data.labels import find_class
 from data.samples import imagenet_class_names
-from image_utils.devices import choose_device
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
 from image_utils.loading import load_image
 from image_utils.pixels import to_input, to_pixels
 from image_utils.writing import save_figure, save_image, save_json
+from networks.devices import choose_device
+from networks.no_trace import untouched
 from visualizers import FoolingImage
 from visualizers.fooling_image import judge, nearest_levels, to_images
 from visualizers.minimal_fooling import LEVELS, target_margin
-from visualizers.no_trace import untouched
 
 EXAMPLES = """
 writes into --out (default visualization/):

@@ -18,8 +18,8 @@ from command_line import assignment_parser, load_inputs, run, show_files
 from image_utils.figures import CLIP, colours, image_grid, overlay
 from image_utils.pixels import rescale, to_input
 from image_utils.writing import save_figure
+from networks.layers import default_layer, early_layer, find_layer
 from visualizers import GradCam
-from visualizers.layers import default_layer, early_layer, find_layer
 
 EXAMPLES = """
 writes into --out (default visualization/):

@@ -25,16 +25,16 @@ from command_line import (
 from data import load_network
 from data.samples import load_sample_photographs
 from data.style_images import CHECKS, COURSE_FOLDER, load_style_checks, style_image
-from image_utils.devices import choose_device
 from image_utils.errors import InputError
 from image_utils.loading import open_image
 from image_utils.pixels import to_input
 from image_utils.writing import save_json, whole_file
+from networks.devices import choose_device
+from networks.precision import PRECISIONS
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
 from style_modules.optimise import SOLVERS, Diverged, check_steps
-from style_modules.settings import COURSE_SETTINGS, VGG_LAYERS, vgg_settings
 from style_utils import as_photograph, extract_features, features_from_img, rel_error, style_transfer
-from visualizers.precision import PRECISIONS
+from stylize.settings import COURSE_SETTINGS, VGG_LAYERS, vgg_settings
 
 EXAMPLES = """
 prints the largest relative error of each loss against reference outputs, 0.000 if it is right; then writes into

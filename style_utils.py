@@ -30,12 +30,12 @@ from image_utils.loading import open_image
 from image_utils.pixels import deprocess as to_photograph
 from image_utils.pixels import preprocess as to_network
 from image_utils.pixels import rescale, to_normalised, to_pixels
-from image_utils.seeding import make_generator
 from image_utils.writing import save_figure, save_image
-from style_modules.colour import grey, match_grey, with_luminance_of
-from style_modules.features import check_sequential, extract_features
+from networks.precision import arithmetic
+from networks.seeding import make_generator
 from style_modules.optimise import Diverged, check_steps, optimise
-from visualizers.precision import arithmetic
+from stylize.colour import grey, match_grey, with_luminance_of
+from stylize.features import check_sequential, extract_features
 
 __all__ = [
     "as_photograph",
@@ -171,9 +171,9 @@ def style_transfer(
         sizes: coarse to fine, shortest sides to go through before image_size, all smaller; each result is enlarged
             to start the next. The style image shrinks in proportion.
         preserve_color: keep the content image's colours and transfer the luminance alone; see
-            `style_modules.colour`.
+            `stylize.colour`.
         style_image_weights: the share of each style image, any positive numbers; equal if None.
-        precision: of the network, "float32", or "fast" or "bf16"; see `visualizers.precision`. The losses are
+        precision: of the network, "float32", or "fast" or "bf16"; see `networks.precision`. The losses are
             computed in the network's dtype whichever it is.
         seed: integer for the noise of `init_random`; the global random state is not used.
         callback: function of a `style_modules.optimise.Step`, called for every image whose losses were computed.

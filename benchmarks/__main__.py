@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from benchmarks.measure import machine
 from command_line import run
-from image_utils.devices import choose_device
 from image_utils.writing import save_json
+from networks.devices import choose_device
 
 GROUPS = {
     "attribution": "benchmarks.attribution",

@@ -27,10 +27,10 @@ from tqdm import tqdm
 from command_line import run
 from data import load_network
 from data.samples import imagenet_class_names
-from image_utils.devices import choose_device
 from image_utils.errors import InputError
 from image_utils.pixels import SQUEEZENET_MEAN, to_input, to_pixels
 from image_utils.writing import save_image
+from networks.devices import choose_device
 from visualizers import ClassVisualization
 from visualizers.class_visualization import RECIPES
 

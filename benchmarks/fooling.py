@@ -15,11 +15,11 @@ from command_line import run
 from data import load_network
 from data.samples import load_sample_photographs
 from foolbox_utils import STEPS, as_text, compare, methods, random_targets, summarise
-from image_utils.devices import choose_device
 from image_utils.errors import InputError
 from image_utils.pixels import to_normalised, to_pixels
+from networks.devices import choose_device
+from networks.no_trace import untouched
 from visualizers.fooling_image import nearest_levels, to_images
-from visualizers.no_trace import untouched
 
 CLASSES = 1000
 

@@ -19,11 +19,11 @@ from benchmarks.measure import Row, alternate
 from benchmarks.peers import installed
 from data import load_network
 from data.style_images import style_image
+from networks.precision import PRECISIONS
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
 from style_modules.optimise import INITIAL_RATE, course_update
-from style_modules.settings import COURSE_SETTINGS
 from style_utils import Losses, preprocess
-from visualizers.precision import PRECISIONS
+from stylize.settings import COURSE_SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {192: 30, 512: 5, 1024: 1}  # shortest sides, and how many steps in a row are timed

@@ -21,8 +21,8 @@ from data.style_images import style_image
 from image_utils.loading import open_image
 from image_utils.writing import save_figure, save_image
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from style_modules.settings import COURSE_SETTINGS
 from style_utils import as_photograph, preprocess, style_transfer
+from stylize.settings import COURSE_SETTINGS
 from tests.oracles.style import course_loop
 
 PAINTINGS = ("composition_vii", "the_scream", "starry_night")

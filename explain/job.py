@@ -19,8 +19,8 @@ from explain.local import run_local
 from explain.on_ray import cluster, load_ray, run_ray
 from explain.shared_pass import make_ready, try_out
 from explain.worker import Plan, Worker, printable
-from image_utils.devices import choose_device
 from image_utils.errors import InputError
+from networks.devices import choose_device
 
 
 @dataclass

@@ -25,7 +25,7 @@ from explain.worker import Done, Worker
 from image_utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("explain", "visualizers", "image_utils", "data")
+PACKAGES = ("explain", "visualizers", "networks", "image_utils", "data")
 # Reservations are what Ray counts, not what is used. Without GPUs there is one actor a core, which leaves a
 # quarter of it for one reader (an actor that reserves all of it starves the readers, and the run hangs). With GPUs
 # two actors share each, one computing while the other stores, and the readers take what cores are left.

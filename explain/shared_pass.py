@@ -1,13 +1,13 @@
-"""Every attribution of a batch from one forward pass (`visualizers.one_pass`)."""
+"""Every attribution of a batch from one forward pass (`networks.one_pass`)."""
 
 import torch
 
 from image_utils.errors import InputError
+from networks.layers import default_layer
+from networks.one_pass import gradients
+from networks.scores import class_scores
 from visualizers.gradcam import CustomReLU, guided_product, image_last, localise
-from visualizers.layers import default_layer
-from visualizers.one_pass import gradients
 from visualizers.saliency_map import largest_magnitude
-from visualizers.scores import class_scores
 
 METHODS = ("saliency", "guided_backprop", "gradcam", "guided_gradcam")
 GUIDED = {"guided_backprop", "guided_gradcam"}

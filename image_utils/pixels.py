@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from image_utils.errors import InputError
-from image_utils.torchvision_cure import install_hook
+from torchvision_cure import install_hook
 
 install_hook()
 import torchvision.transforms as T  # noqa: E402  (the hook above must come first)

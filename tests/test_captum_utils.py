@@ -8,7 +8,7 @@ from PIL import Image
 
 from captum_utils import _standardise, compute_attributions, visualize_attr_maps
 from image_utils.errors import InputError
-from tests.networks import random_images, tiny_net
+from tests.small_networks import random_images, tiny_net
 
 NAMES = {0: "zero", 1: "one"}
 

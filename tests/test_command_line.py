@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from command_line import assignment_parser, load_inputs, run
-from image_utils.devices import choose_device
 from image_utils.errors import InputError
-from image_utils.seeding import make_generator
+from networks.devices import choose_device
+from networks.seeding import make_generator
 from tests.scripts import call
 
 

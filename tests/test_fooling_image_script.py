@@ -14,9 +14,9 @@ from data.samples import load_sample_photographs
 from foolbox_utils import OnLevels, as_text, compare, methods, run_foolbox, summarise
 from image_utils.errors import InputError
 from image_utils.pixels import to_input, to_pixels
-from tests.networks import random_images, tiny_net
 from tests.no_trace import no_trace
 from tests.scripts import assert_refused, call
+from tests.small_networks import random_images, tiny_net
 
 QUICK = ("--num", 1, "--steps", 24, "--device", "cpu")
 

@@ -12,9 +12,9 @@ from captum_utils import private_copy
 from data import load_network
 from image_utils import deprocess, preprocess, rescale
 from image_utils.figures import image_grid, overlay
-from tests.networks import random_images, tiny_net
 from tests.no_trace import no_trace
 from tests.scripts import assert_refused, call
+from tests.small_networks import random_images, tiny_net
 from visualizers import GradCam
 
 MAPS = ["gradcam.png", "layer_activation_captum.png", "layer_conductance_captum.png", "layer_gradcam_captum.png"]

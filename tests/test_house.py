@@ -9,15 +9,18 @@ from tests.conftest import ROOT
 
 # Each room with the rooms it may import from (besides itself).
 FLOORS = {
-    "image_utils": set(),
+    "torchvision_cure": set(),
+    "image_utils": {"torchvision_cure"},
+    "networks": {"image_utils"},
     "data": {"image_utils"},
-    "visualizers": {"image_utils"},
-    "style_modules": {"image_utils", "visualizers"},
-    "style_utils": {"image_utils", "data", "visualizers", "style_modules"},
+    "visualizers": {"image_utils", "networks"},
+    "style_modules": {"image_utils", "networks"},
+    "stylize": {"image_utils", "networks", "style_modules"},
+    "style_utils": {"image_utils", "data", "networks", "style_modules", "stylize"},
     "captum_utils": {"image_utils"},
-    "foolbox_utils": {"image_utils", "visualizers"},
+    "foolbox_utils": {"image_utils", "networks", "visualizers"},
     "data_utils": {"data"},
-    "command_line": {"image_utils", "data"},
+    "command_line": {"image_utils", "networks", "data"},
 }
 LIBRARY = set(FLOORS) - {"command_line"}
 SCRIPTS = {

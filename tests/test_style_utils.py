@@ -13,9 +13,7 @@ from data.style_images import style_image
 from image_utils.errors import InputError
 from image_utils.pixels import to_pixels
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from style_modules.colour import luminance
 from style_modules.optimise import Diverged
-from style_modules.settings import COURSE_SETTINGS
 from style_utils import (
     as_photograph,
     check_scipy,
@@ -26,6 +24,8 @@ from style_utils import (
     rel_error,
     style_transfer,
 )
+from stylize.colour import luminance
+from stylize.settings import COURSE_SETTINGS
 from tests.no_trace import no_trace
 from tests.oracles import style as oracle
 

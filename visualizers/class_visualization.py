@@ -33,11 +33,11 @@ from image_utils.errors import InputError
 from image_utils.figures import image_grid
 from image_utils.pixels import deprocess, to_normalised
 from image_utils.writing import save_figure
-from visualizers.ascent import Start, at_least, class_index, is_shown, pass_last_relu
+from networks.ascent import Start, at_least, class_index, is_shown, pass_last_relu
+from networks.no_trace import as_leaf, untouched
+from networks.precision import arithmetic
+from networks.scores import class_scores
 from visualizers.feature_visualization import ascend_spectrum
-from visualizers.no_trace import as_leaf, untouched
-from visualizers.precision import arithmetic
-from visualizers.scores import class_scores
 
 BLUR = 0.5  # standard deviation of the recipe's blur, pixels
 TRUNCATE = 4.0  # standard deviations at which the Gaussian ends, as in SciPy
@@ -175,7 +175,7 @@ def gradient_step(model, X, targets, *, l2_reg, learning_rate, precision="float3
         targets: int64 Tensor (N,).
         l2_reg: lambda.
         learning_rate: length of the step, in the norm of normalised pixels.
-        precision: of the network; see `visualizers.precision`.
+        precision: of the network; see `networks.precision`.
 
     Returns:
         (Tensor like X, class scores (N, C) before the step).
@@ -222,7 +222,7 @@ def ascend_pixels(
         num_iterations: steps.
         blur_every: a slight blur follows the first step and every so many.
         max_jitter: largest random shift in pixels, each way.
-        precision: of the network, "float32", or "fast" or "bf16"; see `visualizers.precision`.
+        precision: of the network, "float32", or "fast" or "bf16"; see `networks.precision`.
         size: height and width in pixels, or (height, width).
         seed: integer, or None for a fresh one.
         dtype: torch.float32 or torch.FloatTensor.

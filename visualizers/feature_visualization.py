@@ -28,10 +28,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from image_utils.pixels import to_normalised
-from visualizers.ascent import Start, at_least, pass_last_relu
-from visualizers.no_trace import as_leaf
-from visualizers.precision import arithmetic
-from visualizers.scores import class_scores
+from networks.ascent import Start, at_least, pass_last_relu
+from networks.no_trace import as_leaf
+from networks.precision import arithmetic
+from networks.scores import class_scores
 
 # C: eigenvectors of the colour covariance of the 20 sample photographs (RGB, 0 to 1), each times the root of its
 # eigenvalue, all divided by the largest column's length. Columns: light and dark, blue against yellow, green.
@@ -156,7 +156,7 @@ def ascend_spectrum(
         max_scale: largest random magnification; also the largest reduction.
         max_shift: largest random shift, in half widths and half heights, either way.
         noise: standard deviation of the noise on each view, in normalised pixels.
-        precision: of the network, "float32", or "fast" or "bf16"; see `visualizers.precision`.
+        precision: of the network, "float32", or "fast" or "bf16"; see `networks.precision`.
         size: height and width in pixels, or (height, width).
         seed: integer, or None for a fresh one.
         dtype: torch.float32 or torch.FloatTensor.

@@ -29,9 +29,9 @@ import torch
 
 from image_utils.errors import InputError
 from image_utils.pixels import to_input, to_normalised, to_pixels
+from networks.no_trace import as_leaf, untouched
+from networks.scores import check_images, class_scores
 from visualizers.minimal_fooling import LEVELS, smallest_change, target_margin
-from visualizers.no_trace import as_leaf, untouched
-from visualizers.scores import check_images, class_scores
 
 STEP = 10.0  # length of a step of the course's recipe, L2 in normalised pixels
 MAX_STEPS = 100

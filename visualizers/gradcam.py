@@ -31,12 +31,12 @@ from PIL import Image
 
 from image_utils.errors import InputError
 from image_utils.pixels import rescale
-from visualizers.layers import check_layout, cut_at, default_layer, find_layer
-from visualizers.no_trace import as_leaf, untouched
-from visualizers.one_pass import gradients
-from visualizers.precision import arithmetic
-from visualizers.relus import relus_replaced
-from visualizers.scores import check_images, target_scores
+from networks.layers import check_layout, cut_at, default_layer, find_layer
+from networks.no_trace import as_leaf, untouched
+from networks.one_pass import gradients
+from networks.precision import arithmetic
+from networks.relus import relus_replaced
+from networks.scores import check_images, target_scores
 
 UPSAMPLING = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
 FLAT = 4 * np.finfo(np.float32).eps  # relative; a smaller range is what resizing a constant map leaves behind
@@ -152,7 +152,7 @@ class GradCam:
                 number an image, Tensor (N,).
             functional: "refuse" a network that calls ReLUs as functions, or "guide" these too; the course's method
                 and Captum replace modules only, and are plain gradients there.
-            precision: "float32", or "fast" or "bf16"; see `visualizers.precision`.
+            precision: "float32", or "fast" or "bf16"; see `networks.precision`.
 
         Returns:
             float32 ndarray (N, H, W, 3), score units per unit of normalised pixel.
@@ -196,14 +196,14 @@ class GradCam:
             X_tensor: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
             y_tensor: int64 Tensor (N,), the classes to explain.
             gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
-            layer: whose maps, by dotted name or as module; None for `visualizers.layers.default_layer`, which for
+            layer: whose maps, by dotted name or as module; None for `networks.layers.default_layer`, which for
                 SqueezeNet is features[12] and for other networks looks at one image first.
             target: as in `guided_backprop`.
             upsampling: Pillow's filter, "bicubic", "bilinear" or "nearest", that brings the maps to the images'
                 size, or None to keep the layer's.
             normalize: what is stretched to [0, 1], the whole "batch" or each "image"; None keeps score units. What
                 is flat becomes zeros.
-            precision: "float32", or "fast" or "bf16"; see `visualizers.precision`.
+            precision: "float32", or "fast" or "bf16"; see `networks.precision`.
 
         Returns:
             float32 ndarray (N, H, W), or (N, h, w) without upsampling.

@@ -26,8 +26,8 @@ import math
 import torch
 
 from image_utils.errors import InputError
-from visualizers.no_trace import as_leaf
-from visualizers.scores import class_scores
+from networks.no_trace import as_leaf
+from networks.scores import class_scores
 
 LEVELS = 255
 # First and last step's value of

@@ -23,9 +23,9 @@ import torch
 from image_utils.figures import image_grid
 from image_utils.pixels import for_each_size
 from image_utils.writing import save_figure
-from visualizers.no_trace import as_leaf, untouched
-from visualizers.precision import arithmetic
-from visualizers.scores import check_images, class_scores
+from networks.no_trace import as_leaf, untouched
+from networks.precision import arithmetic
+from networks.scores import check_images, class_scores
 
 
 def largest_magnitude(gradient):
@@ -58,7 +58,7 @@ class SaliencyMap:
             X: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
             y: int64 Tensor (N,), the classes to explain.
             model: classification network (N, 3, H, W) -> (N, C); left as it was.
-            precision: "float32", or "fast" or "bf16"; see `visualizers.precision`.
+            precision: "float32", or "fast" or "bf16"; see `networks.precision`.
 
         Returns:
             Tensor (N, H, W), X's dtype and device, at least 0, in score units per unit of normalised pixel.

@@ -19,7 +19,7 @@ from data.convert_squeezenet import (
 from data.networks import build_network
 from image_utils.errors import InputError
 from image_utils.pixels import to_normalised
-from tests.networks import random_images
+from tests.small_networks import random_images
 
 
 def test_fold_is_exact():

@@ -14,8 +14,8 @@ from data.style_images import CHECK_SHAPES, load_style_checks, style_image
 from image_utils.errors import InputError
 from style_transfer import loss_errors
 from style_utils import features_from_img, preprocess, rel_error
-from tests.networks import random_images
 from tests.oracles import style as slow
+from tests.small_networks import random_images
 
 REPRODUCED = 1e-4  # another version of Pillow may decode a photograph a little differently; the same one gives 0
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from explain.shared_pass import METHODS, explain_batch, make_ready, try_out
 from image_utils.errors import InputError
-from tests.networks import random_images, tiny_net
 from tests.no_trace import no_trace
+from tests.small_networks import random_images, tiny_net
 from visualizers import GradCam, SaliencyMap
 
 FIRST = torch.full((3,), -1)

@@ -1,6 +1,6 @@
 """Guided backpropagation and Grad-CAM from their definitions: explicit loops in float64, no autograd.
 
-Guided backpropagation is done for networks like tests.networks.TinyNet: convolution, ReLU, strided convolution,
+Guided backpropagation is done for networks like tests.small_networks.TinyNet: convolution, ReLU, strided conv.,
 ReLU, mean over space, linear layer. Grad-CAM takes the part of any network above the layer as a function and
 differentiates it by central differences.
 """

@@ -10,8 +10,8 @@ import torch
 
 from image_utils.errors import InputError
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from tests.networks import random_images
 from tests.oracles import style as oracle
+from tests.small_networks import random_images
 
 SHAPES = [(1, 3, 4, 4), (2, 4, 3, 5), (1, 1, 1, 1), (3, 2, 1, 6)]
 content_loss, style_loss, tv_loss = ContentLoss(), StyleLoss(), TotalVariationLoss()

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from image_utils.errors import InputError
-from style_modules.colour import grey, luminance, match_grey, with_luminance_of
 from style_modules.optimise import SOLVERS, Diverged, optimise
-from tests.networks import random_images
+from stylize.colour import grey, luminance, match_grey, with_luminance_of
 from tests.no_trace import no_trace
+from tests.small_networks import random_images
 
 TARGET = 0.5 * random_images(1, 3, 9, 11, seed=5)
 START = torch.zeros(1, 3, 9, 11)

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.networks import TinyNet, random_images
 from tests.no_trace import no_trace
 from tests.oracles import gradcam as oracle
+from tests.small_networks import TinyNet, random_images
 from visualizers import GradCam
 
 

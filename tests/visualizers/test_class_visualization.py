@@ -12,9 +12,9 @@ from torch import nn
 import visualizers.class_visualization as module
 from image_utils.errors import InputError
 from image_utils.pixels import SQUEEZENET_MEAN, SQUEEZENET_STD, to_pixels
-from tests.networks import BreaksInBackward, random_images, tiny_net
 from tests.no_trace import no_trace
 from tests.oracles.class_visualization import ascend, random_numbers, scipy_blur
+from tests.small_networks import BreaksInBackward, random_images, tiny_net
 from visualizers import ClassVisualization
 from visualizers.class_visualization import ascend_pixels, gradient_step
 

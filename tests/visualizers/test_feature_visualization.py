@@ -12,9 +12,9 @@ from benchmarks.class_visualization import CHANGES, verdict
 from data import load_network
 from data.networks import build_network
 from data.samples import load_sample_photographs
-from tests.networks import random_images, tiny_net
+from networks.ascent import Start, pass_last_relu
+from tests.small_networks import random_images, tiny_net
 from visualizers import ClassVisualization
-from visualizers.ascent import Start, pass_last_relu
 from visualizers.feature_visualization import (
     COLOUR,
     CONTRAST,

@@ -11,9 +11,9 @@ from torch import nn
 from data.samples import load_sample_photographs
 from image_utils.errors import InputError
 from image_utils.pixels import to_input, to_pixels
-from tests.networks import BreaksInBackward, random_images, tiny_net
 from tests.no_trace import no_trace
 from tests.oracles.fooling import course_recipe as oracle
+from tests.small_networks import BreaksInBackward, random_images, tiny_net
 from visualizers import FoolingImage
 from visualizers.fooling_image import judge
 

@@ -11,9 +11,10 @@ from torch import nn
 
 from data import load_network
 from image_utils.errors import InputError
-from tests.networks import BreaksInBackward, FailingBackward, random_images
+from networks.layers import find_layer
 from tests.no_trace import no_trace
 from tests.oracles import gradcam as oracle
+from tests.small_networks import BreaksInBackward, FailingBackward, random_images
 from tests.visualizers import gradcam_mutants as mutants
 from tests.visualizers.gradcam_checks import (
     CHECKS,
@@ -26,7 +27,6 @@ from tests.visualizers.gradcam_checks import (
     nothing_is_left,
 )
 from visualizers import CustomReLU, GradCam
-from visualizers.layers import find_layer
 
 RAW = {"upsampling": None, "normalize": None}
 LAYERS = {"squeezenet1_1": "features.12", "resnet18": "layer4"}

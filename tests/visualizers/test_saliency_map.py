@@ -7,9 +7,9 @@ from captum.attr import Saliency
 from PIL import Image
 
 from image_utils.errors import InputError
-from tests.networks import BreaksInBackward, random_images, tiny_net
 from tests.no_trace import no_trace
 from tests.oracles.saliency import saliency_map as oracle
+from tests.small_networks import BreaksInBackward, random_images, tiny_net
 from visualizers import SaliencyMap
 
 compute = SaliencyMap().compute_saliency_maps

@@ -15,6 +15,6 @@ grep -E '^torch(vision)?==' "$here/requirements.txt" > /tmp/torch.txt
 grep -vE '^torch(vision)?==' "$here/requirements.txt" > /tmp/others.txt
 /opt/grader/bin/pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r /tmp/torch.txt
 /opt/grader/bin/pip install --no-cache-dir -r /tmp/others.txt
-/opt/grader/bin/python "$here/image_utils/torchvision_cure.py"
+/opt/grader/bin/python "$here/torchvision_cure.py"
 /opt/grader/bin/python -c 'import torch, torchvision, captum, matplotlib.font_manager'
 chmod -R go+rX /opt/grader

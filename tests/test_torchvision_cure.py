@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from image_utils.torchvision_cure import (
+from tests.conftest import ROOT
+from torchvision_cure import (
     CureFinder,
     declare_missing_operators,
     install_hook,
     install_into_environment,
 )
-from tests.conftest import ROOT
 
 
 def run(code, *options, cwd=ROOT):
@@ -39,7 +39,7 @@ def test_start_up_stays_cheap():
     loaded = run(
         "import sys; before = set(sys.modules);"
         "from importlib.util import spec_from_file_location as spec, module_from_spec;"
-        "s = spec('cure', 'image_utils/torchvision_cure.py'); m = module_from_spec(s); s.loader.exec_module(m);"
+        "s = spec('cure', 'torchvision_cure.py'); m = module_from_spec(s); s.loader.exec_module(m);"
         "m.install_hook(); print(sorted(set(sys.modules) - before))"
     )
     assert "torch" not in loaded

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from image_utils.errors import InputError
-from tests.networks import tiny_net
+from networks.no_trace import untouched
 from tests.no_trace import no_trace
+from tests.small_networks import tiny_net
 from visualizers import ClassVisualization, GradCam, SaliencyMap
 from visualizers.class_visualization import gradient_step
-from visualizers.no_trace import untouched
 
 TECHNIQUES = {
     "saliency": SaliencyMap().compute_saliency_maps,

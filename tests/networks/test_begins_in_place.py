@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.networks import random_images, tiny_net
 from tests.no_trace import no_trace
+from tests.small_networks import random_images, tiny_net
 from visualizers import ClassVisualization, FoolingImage, GradCam, SaliencyMap
 
 TARGETS = torch.tensor([1, 5])

@@ -11,12 +11,12 @@ from torch.utils.checkpoint import checkpoint
 
 from data import load_network
 from image_utils.errors import InputError
-from tests.networks import random_images, tiny_net
+from networks.no_trace import uncompiled
+from networks.relus import relus_replaced
 from tests.no_trace import no_trace
 from tests.oracles.gradcam import guided_backprop as oracle
+from tests.small_networks import random_images, tiny_net
 from visualizers import CustomReLU, GradCam
-from visualizers.no_trace import uncompiled
-from visualizers.relus import relus_replaced
 
 guided = GradCam().guided_backprop
 

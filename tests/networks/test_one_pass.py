@@ -7,13 +7,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from image_utils.errors import InputError
-from tests.networks import random_images, tiny_net
+from networks.one_pass import gradients
+from networks.relus import relus_replaced
+from networks.scores import class_scores
 from tests.no_trace import no_trace
+from tests.small_networks import random_images, tiny_net
 from visualizers import GradCam
 from visualizers.gradcam import CustomReLU
-from visualizers.one_pass import gradients
-from visualizers.relus import relus_replaced
-from visualizers.scores import class_scores
 
 LAYER = "features.2"
 

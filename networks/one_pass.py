@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 
 from image_utils.errors import InputError
-from visualizers.layers import cut_at, find_layer
-from visualizers.no_trace import as_leaf, untouched
-from visualizers.precision import arithmetic
-from visualizers.relus import relus_replaced
+from networks.layers import cut_at, find_layer
+from networks.no_trace import as_leaf, untouched
+from networks.precision import arithmetic
+from networks.relus import relus_replaced
 
 
 class PlainThenGuided(torch.autograd.Function):
@@ -76,8 +76,8 @@ def gradients(model, X, score, *, plain=False, guided=None, layer=None, function
         guided: the rule of guided backpropagation, `visualizers.gradcam.CustomReLU`, if that is wanted: an
             autograd Function of (x, inplace) that computes a ReLU and saves its output, and nothing else.
         layer: the layer whose maps and gradient are wanted, by name or as module; None for none.
-        functional: as in `visualizers.relus.relus_replaced`, where guided backpropagation is wanted.
-        precision: "float32", or "fast" or "bf16"; see `visualizers.precision`.
+        functional: as in `networks.relus.relus_replaced`, where guided backpropagation is wanted.
+        precision: "float32", or "fast" or "bf16"; see `networks.precision`.
 
     Returns:
         Gradients.

@@ -5,7 +5,7 @@ A torchvision wheel built for CUDA cannot load its compiled operators beside a C
 kernels for two operators that nobody declared. Declaring just their schemas lets the import finish; the networks
 and transforms used here need neither operator. Where the compiled library loads, nothing is declared.
 
-    python image_utils/torchvision_cure.py
+    python torchvision_cure.py
 
 installs the cure into the running environment, so that there a plain `import torchvision` works as the first line
 of any script. Every start-up of the interpreter passes through here, so imports wait until they are wanted.

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from image_utils.errors import InputError
-from visualizers.no_trace import untouched
+from networks.no_trace import untouched
 
 
 def extract_features(x, cnn, *, wanted=None):

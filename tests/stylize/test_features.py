@@ -7,12 +7,12 @@ from torch import nn
 from data.style_images import style_image
 from image_utils.errors import InputError
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from style_modules.features import extract_features, out_of_place
-from style_modules.settings import COURSE_SETTINGS
 from style_modules.style_loss import SelfProduct
 from style_utils import style_transfer
-from tests.networks import random_images
+from stylize.features import extract_features, out_of_place
+from stylize.settings import COURSE_SETTINGS
 from tests.no_trace import no_trace
+from tests.small_networks import random_images
 
 LOSSES = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}
 FILES = style_image("tubingen", sample=True), style_image("the_scream", sample=True)

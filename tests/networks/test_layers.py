@@ -6,10 +6,10 @@ from torch import nn
 
 from data import load_network
 from image_utils.errors import InputError
-from tests.networks import random_images, tiny_net
+from networks.layers import cut_at, default_layer, early_layer, find_layer, map_sizes
 from tests.no_trace import no_trace
+from tests.small_networks import random_images, tiny_net
 from visualizers import GradCam
-from visualizers.layers import cut_at, default_layer, early_layer, find_layer, map_sizes
 
 
 def test_finds_by_name_by_index_and_by_module(squeezenet):

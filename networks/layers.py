@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from image_utils.errors import InputError
-from visualizers.no_trace import as_leaf, uncompiled, untouched
+from networks.no_trace import as_leaf, uncompiled, untouched
 
 EDGE = 8  # places by which maps may miss the image's proportions: layers without padding lose some on each side
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from image_utils.errors import InputError
-from image_utils.seeding import make_generator
+from networks.seeding import make_generator
 
 # Autograd's names for operations that only rearrange or average what they are given.
 AVERAGING = {

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from image_utils.errors import InputError
-from visualizers.no_trace import as_leaf, uncompiled
+from networks.no_trace import as_leaf, uncompiled
 
 FUNCTIONS = {  # how a ReLU is called as a function, and where it levels off
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), None),

@@ -1,0 +1,1 @@
+"""What the optimisation of style transfer consists of: solvers, layers and weights, colour."""
