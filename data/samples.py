@@ -2,21 +2,27 @@
 
 import functools
 import importlib.util
-import io
-import pickle
 import re
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from data.label_map import read_label_map
 from image_utils.errors import InputError
 from image_utils.loading import open_image, shorten
 from image_utils.pixels import T  # noqa: F401  (importing it has cured torchvision's import)
 
 COURSE_FILE = Path(__file__).with_name("imagenet_val_25.npz")
 SIZE = 224
+COURSE_ARRAYS = {  # what each array in the course's file must be
+    "X": ("uint8 (N, 224, 224, 3)", lambda shape, dtype: dtype == np.uint8 and shape[1:] == (SIZE, SIZE, 3)),
+    "y": ("integers (N,)", lambda shape, dtype: dtype.kind in "iu" and len(shape) == 1),
+    "label_map": ("one pickled dict", lambda shape, dtype: dtype.hasobject and shape == ()),
+}
+MAX_MEMBER = 200_000_000  # bytes of an array; a zip file can promise more than the memory holds
 
 
 def load_imagenet_val(num=None):
@@ -83,7 +89,8 @@ def read_course_file(path):
     """Read the course's imagenet_val_25.npz without running its pickle.
 
     Args:
-        path: .npz file with X uint8 (N, 224, 224, 3), y (N,) and label_map, a pickled dict of int to str
+        path: .npz file with X uint8 (N, 224, 224, 3), y (N,) and label_map, a pickled dict of int to str. Classes
+            that the dict does not name keep torchvision's names.
 
     Returns:
         As `load_imagenet_val`.
@@ -92,50 +99,32 @@ def read_course_file(path):
         InputError: an array is missing or of another kind, or label_map is not a plain dict of int to str.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            X, y = archive["X"], archive["y"]
-        with zipfile.ZipFile(path) as archive, archive.open("label_map.npy") as member:
-            label_map = _read_pickled_dict(io.BytesIO(member.read()))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as problem:
+        with zipfile.ZipFile(path) as archive:
+            X, y, label_map = (_read_member(archive, name) for name in ("X", "y", "label_map"))
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as problem:
         raise InputError(f"'{path}' is not the course's file: {problem}") from None
-    if X.dtype != np.uint8 or X.ndim != 4 or X.shape[1:] != (SIZE, SIZE, 3):
-        raise InputError(f"'{path}': X must be uint8 (N, 224, 224, 3), not {X.dtype} {X.shape}")
-    if y.shape != X.shape[:1] or not np.issubdtype(y.dtype, np.integer) or not all(int(i) in label_map for i in y):
+    names = imagenet_class_names()
+    if not label_map.keys() <= names.keys():
+        raise InputError(f"'{path}': label_map must name class indices from 0 to {len(names) - 1} only")
+    if not len(X) or y.shape != X.shape[:1] or not all(int(index) in names for index in y):
         raise InputError(f"'{path}': y must hold one known class index for each of the {len(X)} photographs")
-    return X, y.astype(np.int64), label_map
+    return X, y.astype(np.int64), names | label_map
 
 
-class _Inert:
-    """Stands in for whatever the pickle wants to build: takes any arguments and does nothing with them."""
-
-    def __init__(self, *args):
-        pass
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-class _NothingRuns(pickle.Unpickler):
-    """Reads the containers of a pickled NumPy object array; no class or function named in it is ever imported."""
-
-    def find_class(self, module, name):
-        if module.split(".")[0] == "numpy" and name in ("_reconstruct", "ndarray", "dtype"):
-            return _Inert
-        raise pickle.UnpicklingError(f"label_map wants {module}.{name}; only a plain dict of int to str is read")
-
-
-def _read_pickled_dict(member):
-    np.lib.format.read_magic(member)
-    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-    if not dtype.hasobject or shape != ():
-        raise ValueError("label_map is not a pickled dict")
-    array = _NothingRuns(member).load()
-    try:
-        content = array.state[4][0]  # ndarray's state: (version, shape, dtype, Fortran order, list of elements)
-    except (AttributeError, TypeError, IndexError):
-        raise ValueError("label_map is not a pickled dict") from None
-    if not isinstance(content, dict) or not all(
-        isinstance(k, int) and isinstance(v, str) for k, v in content.items()
-    ):
-        raise ValueError("label_map is not a plain dict of int to str")
-    return content
+def _read_member(archive, name):
+    """Read an array, or the label map, once its header says that it is what it must be."""
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        if version != (1, 0):
+            raise ValueError(f"{name} is in version {version} of NumPy's format, not (1, 0)")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
+        wanted, fits = COURSE_ARRAYS[name]
+        if not fits(shape, dtype):
+            raise ValueError(f"{name} must be {wanted}, not {dtype} {shape}")
+        size = archive.getinfo(f"{name}.npy").file_size
+        if size > MAX_MEMBER:
+            raise ValueError(f"{name} has {size:,} bytes; at most {MAX_MEMBER:,}")
+        content = member.read()
+    if name == "label_map":
+        return read_label_map(content)
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran_order else "C").copy()

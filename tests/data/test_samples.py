@@ -1,12 +1,14 @@
 """Sample photographs: the course's file when a user has it, read without running its pickle, or Foolbox's."""
 
 import pickle
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
 
 import data.samples
-from data.samples import read_course_file
+from data.samples import imagenet_class_names, read_course_file
 from data_utils import load_imagenet_val
 from image_utils.errors import InputError
 
@@ -52,6 +54,38 @@ def test_the_courses_file_comes_first(tmp_path, monkeypatch):
     assert names == expected["label_map"]
 
 
+def test_classes_without_a_name_keep_torchvisions(tmp_path):
+    course_file(tmp_path / "course.npz", label_map={0: "a fish"}, y=np.full(25, 134))
+    names = read_course_file(tmp_path / "course.npz")[2]
+    assert names == imagenet_class_names() | {0: "a fish"} and list(names) == list(range(1000))
+
+
+def test_arrays_in_another_order_of_memory(tmp_path):
+    X = np.random.default_rng(1).integers(0, 256, (25, 224, 224, 3), dtype=np.uint8)
+    course_file(tmp_path / "course.npz", X=np.asfortranarray(X), y=np.arange(25, dtype=">i2"))
+    found, y, _ = read_course_file(tmp_path / "course.npz")
+    assert np.array_equal(found, X) and y.tolist() == list(range(25)) and y.dtype == np.int64
+
+
+def test_a_small_file_that_promises_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(data.samples, "MAX_MEMBER", 1_000_000)
+    course_file(tmp_path / "large.npz", X=np.zeros((200, 224, 224, 3), np.uint8), y=np.zeros(200, int))
+    with (
+        zipfile.ZipFile(tmp_path / "large.npz") as large,
+        zipfile.ZipFile(tmp_path / "course.npz", "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for name in large.namelist():
+            small.writestr(name, large.read(name))
+    assert (tmp_path / "course.npz").stat().st_size < 100_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="X has 30,105,728 bytes"):
+            read_course_file(tmp_path / "course.npz")
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
 class Hostile:
     def __reduce__(self):
         return (exec, ("import pathlib; pathlib.Path('ran').touch()",))
@@ -70,6 +104,8 @@ class HostileDict(dict):
         {"label_map": {0: Hostile()}},
         {"label_map": {"0": "name"}},
         {"label_map": {0: 1}},
+        {"label_map": {1000: "beyond"}},
+        {"label_map": {-1: "before"}},
         {"label_map": [1, 2]},
         {"label_map": np.arange(3)},
         {"label_map": None},
@@ -80,6 +116,8 @@ class HostileDict(dict):
         {"X": np.zeros((25, 3, 224, 224), np.uint8)},
         {"X": np.zeros((25, 224, 224, 3))},
         {"X": np.array({"a": Hostile()})},
+        {"X": np.zeros((0, 224, 224, 3), np.uint8), "y": np.zeros(0, int)},
+        {"y": np.full(25, -1)},
     ],
 )
 def test_other_content_is_refused_and_nothing_runs(tmp_path, monkeypatch, changes):
