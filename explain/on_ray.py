@@ -25,7 +25,7 @@ from explain.worker import Done, Worker
 from image_utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("explain", "visualizers", "networks", "image_utils", "data")
+SHIPPED = ("explain", "visualizers", "networks", "image_utils", "data", "torchvision_cure.py")  # to every node
 # Reservations are what Ray counts, not what is used. Without GPUs there is one actor a core, which leaves a
 # quarter of it for one reader (an actor that reserves all of it starves the readers, and the run hangs). With GPUs
 # two actors share each, one computing while the other stores, and the readers take what cores are left.
@@ -122,7 +122,7 @@ def cluster(address=None):
     """
     address = address or os.environ.get("RAY_ADDRESS")
     ray = load_ray(address)
-    code = {"py_modules": [str(ROOT / name) for name in PACKAGES], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}
+    code = {"py_modules": [str(ROOT / name) for name in SHIPPED], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}
     alone = {} if address else {"include_dashboard": False}
     try:
         ray.init(address=address, runtime_env=code, logging_level="ERROR", log_to_driver=False, **alone)
