@@ -4,10 +4,13 @@ import copy
 import itertools
 
 import numpy as np
+import torch
+from torch import nn
 
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
 from image_utils.writing import save_figure
+from networks.no_trace import untouched
 
 __all__ = ["compute_attributions", "private_copy", "visualize_attr_maps"]
 
@@ -77,7 +80,9 @@ def _standardise(attr):
 
 
 def compute_attributions(algo, inputs, **kwargs):
-    """Run a Captum attribution method: `algo.attribute(inputs, **kwargs)`.
+    """Run a Captum attribution method, `algo.attribute(inputs, **kwargs)`, with its network in evaluation mode.
+
+    A network in training mode is put back into it afterwards; its dropout would otherwise change the attributions.
 
     Args:
         algo: Captum attribution object.
@@ -87,7 +92,12 @@ def compute_attributions(algo, inputs, **kwargs):
     Returns:
         What the method returns, usually a Tensor shaped like the inputs.
     """
-    return algo.attribute(inputs, **kwargs)
+    model = getattr(algo, "forward_func", None)
+    if not isinstance(model, nn.Module) or not any(module.training for module in model.modules()):
+        return algo.attribute(inputs, **kwargs)
+    with_graph = torch.is_grad_enabled()
+    with untouched(model), torch.set_grad_enabled(with_graph):
+        return algo.attribute(inputs, **kwargs)
 
 
 def private_copy(model):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from captum.attr import Saliency
+from captum.attr import LayerActivation, Saliency
 from PIL import Image
 
 from captum_utils import _standardise, compute_attributions, visualize_attr_maps
@@ -18,6 +18,18 @@ def test_compute_attributions_is_the_methods_own(rng):
     target = torch.tensor([1, 2])
     found = compute_attributions(Saliency(model), X, target=target, abs=False)
     assert torch.equal(found, Saliency(model).attribute(X, target=target, abs=False))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of training mode
+def test_a_network_in_training_mode_is_explained_in_evaluation_mode_and_put_back():
+    model, X = tiny_net(dtype=torch.float32), random_images(4, 3, 9, 9)
+    target, method = torch.tensor([1, 2, 3, 4]), Saliency(model)
+    expected = method.attribute(X, target=target)
+    model.train()
+    assert torch.equal(compute_attributions(method, X, target=target), expected)
+    assert all(module.training for module in model.modules())
+    with torch.no_grad():
+        assert not compute_attributions(LayerActivation(model, model.features[0]), X).requires_grad
 
 
 def test_standardises_as_the_course_does(rng):

@@ -17,7 +17,7 @@ FLOORS = {
     "style_modules": {"image_utils", "networks"},
     "stylize": {"image_utils", "networks", "style_modules"},
     "style_utils": {"image_utils", "data", "networks", "style_modules", "stylize"},
-    "captum_utils": {"image_utils"},
+    "captum_utils": {"image_utils", "networks"},
     "foolbox_utils": {"image_utils", "networks", "visualizers"},
     "data_utils": {"data"},
     "command_line": {"image_utils", "networks", "data"},
