@@ -1,4 +1,4 @@
-"""Many machines: the same worker as a Ray Data actor, fed by reading tasks wherever there is room.
+"""Many machines: the same worker as a Ray Data actor, one a core, or two a GPU.
 
 Ray carries the code to the nodes (runtime environment) and the network's weights (object store, once a node). The
 images' folder and the output's must be the same path on all of them, as on a shared file system. What a lost node
@@ -7,7 +7,6 @@ was doing is done again elsewhere: a shard's files are moved into place whole, a
 
 import contextlib
 import copy
-import json
 import logging
 import os
 import re
@@ -15,21 +14,18 @@ import socket
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from explain.listing import Shard
-from explain.reading import Photo, read_photo
+from explain.local import cores
 from explain.shared_pass import make_ready
 from explain.worker import Done, Worker
 from image_utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ("explain", "visualizers", "networks", "image_utils", "data", "torchvision_cure.py")  # to every node
-# Reservations are what Ray counts, not what is used. Without GPUs there is one actor a core, which leaves a
-# quarter of it for one reader (an actor that reserves all of it starves the readers, and the run hangs). With GPUs
-# two actors share each, one computing while the other stores, and the readers take what cores are left.
-ACTOR_CPUS, READER_CPUS, ACTOR_GPUS = 0.75, 0.25, 0.5
+ACTORS_A_GPU = 2  # one computes while the other reads and stores
+READERS = 8  # threads with which an actor on a GPU reads its images; on a core one thread does all
 SECONDS = 10  # for an address to answer
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -55,36 +51,16 @@ class Actor:
         if self.worker is None:
             plan, model = ray.get(held[0])
             node = ray.get_runtime_context().get_node_id()
-            self.worker = Worker(plan, make_ready(copy.deepcopy(model), self.device), self.device, node)
-        done = []
-        for text, facts, pixels in zip(batch["shard"], batch["facts"], batch["pixels"], strict=True):
-            shard = Shard.from_json(text)
-            done.append(self.worker.run(shard, unpack(json.loads(facts), pixels)))
+            readers = 1 if self.device.type == "cpu" else min(cores(), READERS)
+            model = make_ready(copy.deepcopy(model), self.device)
+            self.worker = Worker(plan, model, self.device, place=node, readers=readers)
+        done = [self.worker.run(Shard.from_json(text)) for text in batch["shard"]]
         return {
             "number": [d.number for d in done],
             "files": [d.files for d in done],
             "errors": [d.errors for d in done],
             "place": [d.place for d in done],
         }
-
-
-def read_shard(row, folder):
-    """Read a shard's photos; the reading task."""
-    photos = [read_photo(Path(folder) / path) for path in Shard.from_json(row["shard"]).paths]
-    pixels = b"".join(photo.pixels.tobytes() for photo in photos if photo.pixels is not None)
-    return {"shard": row["shard"], "facts": json.dumps([photo.facts() for photo in photos]), "pixels": pixels}
-
-
-def unpack(facts, pixels):
-    """Make the photos again out of what `read_shard` packed."""
-    from data.samples import SIZE
-
-    squares = iter(np.frombuffer(pixels, np.uint8).reshape(-1, SIZE, SIZE, 3))
-    photos = [Photo(*each) for each in facts]
-    for photo in photos:
-        if photo.error is None:
-            photo.pixels = next(squares)
-    return photos
 
 
 def load_ray(address=None):
@@ -126,7 +102,7 @@ def cluster(address=None):
     alone = {} if address else {"include_dashboard": False}
     try:
         ray.init(address=address, runtime_env=code, logging_level="ERROR", log_to_driver=False, **alone)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as problem:
+    except Exception as problem:  # noqa: BLE001  (of a node that starts too slowly Ray says so by a bare Exception)
         where = f"no Ray cluster can be joined at '{address}'" if address else "Ray cannot be started"
         raise InputError(f"{where}: {' '.join(str(problem).split())[:200]}") from None
     try:
@@ -174,27 +150,18 @@ def run_ray(ray, shards, worker, device="auto"):
     if device.startswith("cuda") and not gpus:
         raise InputError("--device cuda: the Ray cluster has no GPU")
     on_gpu = gpus > 0 and device != "cpu"
-    most = max(1, min(int(gpus / ACTOR_GPUS) if on_gpu else cpus, len(rows)))
+    most = max(1, min(gpus * ACTORS_A_GPU if on_gpu else cpus, len(rows)))
     held = [ray.put((worker.plan, worker.model))]
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    work = (
-        ray.data.from_items(rows, override_num_blocks=len(rows))
-        .map(
-            read_shard,
-            fn_kwargs={"folder": worker.plan.folder},
-            num_cpus=1 if on_gpu else READER_CPUS,
-            concurrency=None if on_gpu else max(1, cpus),
-        )
-        .map_batches(
-            Actor,
-            batch_size=1,
-            fn_constructor_kwargs={"device": "cuda" if on_gpu else "cpu"},
-            fn_kwargs={"held": held},
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
-            num_cpus=ACTOR_CPUS,
-            num_gpus=ACTOR_GPUS if on_gpu else 0,
-        )
+    work = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        Actor,
+        batch_size=1,
+        fn_constructor_kwargs={"device": "cuda" if on_gpu else "cpu"},
+        fn_kwargs={"held": held},
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
+        num_cpus=1,
+        num_gpus=1 / ACTORS_A_GPU if on_gpu else 0,
     )
     try:
         for row in work.iter_rows():

@@ -36,10 +36,6 @@ class Photo:
     pixels: np.ndarray = None
     error: str = None
 
-    def facts(self):
-        """Return all but the pixels."""
-        return [self.sha256, self.width, self.height, None, self.error]
-
 
 def read_photo(file) -> Photo:
     """Read an image file; whatever is wrong with it becomes the photo's error."""

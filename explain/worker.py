@@ -1,5 +1,6 @@
 """What one worker does with one shard, wherever it runs: read, explain, store."""
 
+import concurrent.futures
 import copy
 import itertools
 import os
@@ -63,13 +64,15 @@ class Worker:
         model: network that `explain.shared_pass.make_ready` has made ready; another thread takes a twin.
         device: torch.device.
         place: name of where the worker is.
+        readers: threads that read a batch's images.
     """
 
-    def __init__(self, plan, model, device, place="here"):
+    def __init__(self, plan, model, device, *, place="here", readers=1):
         self.plan = plan
         self.model = model
         self.device = device
         self.place = place
+        self.readers = concurrent.futures.ThreadPoolExecutor(readers) if readers > 1 else None
 
     def twin(self):
         """Return a worker for another thread: modules of its own, the same weights in memory."""
@@ -77,18 +80,13 @@ class Worker:
         model = copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
         return Worker(self.plan, model, self.device)
 
-    def read(self, shard):
-        """Read a shard's photos, one at a time."""
-        return (read_photo(Path(self.plan.folder) / path) for path in shard.paths)
-
-    def run(self, shard, photos=None, stopped=lambda: False):
+    def run(self, shard, stopped=lambda: False):
         """Explain a shard and store what comes of it.
 
         Batches are consecutive files of the shard, so their composition depends on nothing but the folder.
 
         Args:
             shard: explain.listing.Shard.
-            photos: its photos, in order; None to read them.
             stopped: function that says whether to give up.
 
         Returns:
@@ -99,20 +97,21 @@ class Worker:
             Stopped: `stopped` said so.
         """
         plan, rows = self.plan, []
-        items = enumerate(
-            zip(shard.paths, shard.labels, self.read(shard) if photos is None else photos, strict=True)
-        )
         with storage.MapsWriter(plan.out, shard.number) as writer:
-            while batch := list(itertools.islice(items, plan.batch_size)):
+            for first in range(0, len(shard.paths), plan.batch_size):
                 if stopped():
                     raise Stopped
-                rows += self._explain(shard, batch, writer)
+                rows += self._explain(shard, slice(first, first + plan.batch_size), writer)
         storage.write_part(plan.out, shard.number, rows, self.place)
         errors = sum(row["error"] is not None for row in rows) // len(plan.methods)
         return Done(shard.number, len(shard.paths), errors, self.place)
 
-    def _explain(self, shard, batch, writer):
-        """Explain a batch of (place, (path, label, photo)); return the manifest's rows."""
+    def _explain(self, shard, part, writer):
+        """Explain a part of a shard in one batch; return the manifest's rows."""
+        paths = shard.paths[part]
+        files = [Path(self.plan.folder) / path for path in paths]
+        photos = self.readers.map(read_photo, files) if self.readers else map(read_photo, files)
+        batch = list(enumerate(zip(paths, shard.labels[part], photos, strict=True), start=part.start))
         good = [(place, item) for place, item in batch if item[2].error is None and not isinstance(item[1], str)]
         results, seconds = {}, None
         if good:
