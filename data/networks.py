@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import sys
 import urllib.error
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,16 @@ import torch
 from torch import nn
 
 from image_utils.errors import InputError
-from image_utils.pixels import SQUEEZENET_MEAN, SQUEEZENET_STD  # importing these has cured torchvision's import
+from image_utils.loading import check_file
+from image_utils.pixels import SQUEEZENET_MEAN, SQUEEZENET_STD
 
 EMBEDDED_NAME = "squeezenet1_1"
 EMBEDDED_WEIGHTS = Path(__file__).with_name("squeezenet1_1.safetensors")
+CHECKPOINT_KEYS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # under which training scripts keep a network's state
 
 
 def load_network(name=EMBEDDED_NAME, weights="embedded") -> nn.Module:
@@ -80,35 +87,34 @@ def _check_pixels(name):
 
 
 def _read_state(path):
+    if path.suffix not in (".safetensors", ".pth", ".pt"):
+        raise InputError(
+            f"weights '{path}': give 'embedded', 'torchvision', 'random', or a .safetensors, .pth or .pt file"
+        )
+    check_file(path)
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
             return load_file(path)
-        except FileNotFoundError:
-            raise InputError(f"the weights file '{path}' does not exist") from None
         except (SafetensorError, OSError) as problem:
-            raise InputError(f"'{path}' is not a readable safetensors file: {problem}") from None
-    if path.suffix not in (".pth", ".pt"):
+            raise InputError(f"'{path}' is not a readable safetensors file: {_first_line(problem)}") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001  (torch raises many kinds on a damaged or unsafe file, in many lines)
         raise InputError(
-            f"weights '{path}': give 'embedded', 'torchvision', 'random', or a .safetensors, .pth or .pt file"
-        )
-    try:
-        there = path.is_file()
-    except OSError as problem:  # a folder that may not be read, or a name too long
-        raise InputError(f"the weights file '{path}' cannot be read: {problem.strerror}") from None
-    if not there:
-        raise InputError(f"the weights file '{path}' does not exist")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as problem:  # noqa: BLE001  (torch raises many kinds on a damaged or unsafe file)
-        raise InputError(f"'{path}' is not a state dict that loads safely: {_first_line(problem)}") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+            f"'{path}' does not load safely: it is damaged or holds more than tensors; save the network's "
+            "state_dict() with torch.save"
+        ) from None
+    for key in CHECKPOINT_KEYS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"'{path}' holds no state dict (names to tensors)")
-    return state
+        raise InputError(f"'{path}' does not hold a state dict, names to tensors; save the network's state_dict()")
+    return {str(key).removeprefix("module."): value for key, value in state.items()}  # DataParallel's prefix
 
 
 def _torchvision_state(name):

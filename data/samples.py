@@ -13,7 +13,6 @@ from PIL import Image
 from data.label_map import read_label_map
 from image_utils.errors import InputError
 from image_utils.loading import open_image, shorten
-from image_utils.pixels import T  # noqa: F401  (importing it has cured torchvision's import)
 
 COURSE_FILE = Path(__file__).with_name("imagenet_val_25.npz")
 SIZE = 224

@@ -1,8 +1,11 @@
 """Pixels in, pixels out. At the bottom of the house: nothing here knows of networks or techniques.
 
 `from image_utils import *` gives the course's names, and `plt`, `np`, `torch`, `T` and `Image`, which scripts
-written against the course's skeleton take from here; matplotlib's pyplot is imported only when asked for.
+written against the course's skeleton take from here; pyplot and torchvision's transforms are imported only when
+asked for.
 """
+
+import importlib
 
 import numpy as np
 import torch
@@ -12,13 +15,16 @@ from image_utils.loading import image_from_url, load_image
 from image_utils.pixels import (
     SQUEEZENET_MEAN,
     SQUEEZENET_STD,
-    T,
     deprocess,
     deprocess_image,
     preprocess,
     preprocess_image,
     rescale,
 )
+from torchvision_cure import install_hook
+
+install_hook()  # whoever imports torchvision after this package finds it cured
+LAZY = {"plt": "matplotlib.pyplot", "T": "torchvision.transforms"}
 
 __all__ = [  # noqa: RUF022  (the course's names first)
     "SQUEEZENET_MEAN",
@@ -39,8 +45,6 @@ __all__ = [  # noqa: RUF022  (the course's names first)
 
 
 def __getattr__(name):
-    if name == "plt":
-        import matplotlib.pyplot as plt
-
-        return plt
+    if name in LAZY:
+        return importlib.import_module(LAZY[name])
     raise AttributeError(f"module 'image_utils' has no attribute '{name}'")

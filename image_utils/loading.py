@@ -1,6 +1,7 @@
 """Reading any image a person has, or saying in one line why not."""
 
 import io
+import stat
 import struct
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from image_utils.errors import InputError
 
 MAX_PIXELS = 100_000_000  # a 10,000 x 10,000 photograph; more is taken for a decompression bomb
 MAX_DOWNLOAD = 50_000_000  # bytes
+DRAWINGS = ("EPS", "WMF", "EMF")  # programs to be run by another program, not pixels
 
 
 def open_image(source) -> Image.Image:
@@ -30,24 +32,25 @@ def open_image(source) -> Image.Image:
         PIL image in mode RGB, fully decoded; the file is closed.
 
     Raises:
-        InputError: missing, a directory, no image, truncated, or more than MAX_PIXELS pixels.
+        InputError: missing, not an ordinary file, not an image, a vector drawing, truncated, or larger than
+            MAX_PIXELS.
     """
-    name = f"'{source}'" if isinstance(source, str | Path) else "the image"
+    is_path = isinstance(source, str | Path)
+    name = f"'{source}'" if is_path else "the image"
     try:
-        if isinstance(source, str | Path) and Path(source).is_dir():
-            raise InputError(f"{name} is a directory, not an image file")
+        if is_path:
+            check_file(source)
         with warnings.catch_warnings():
             # Pillow's own limit is lower and only warns; the check below is the rule here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(source) as img:
                 if img.width * img.height > MAX_PIXELS:
                     raise InputError(f"{name} has {img.width} x {img.height} pixels; at most {MAX_PIXELS:,}")
-                img.seek(0)
+                if img.format in DRAWINGS:
+                    raise InputError(f"{name} is a drawing ({img.format}), not an image of pixels")
                 return _to_rgb(_upright(img))
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{name} does not exist") from None
     except Image.DecompressionBombError:
         raise InputError(f"{name} has more than {MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
@@ -56,6 +59,20 @@ def open_image(source) -> Image.Image:
         # Pillow's decoders raise any of these on damaged data.
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise InputError(f"{name} cannot be read: {reason}") from None
+
+
+def check_file(path):
+    """Raise InputError unless `path` is an ordinary file; reading a pipe or a device may never end."""
+    try:
+        kind = Path(path).stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"'{path}' does not exist") from None
+    except (OSError, ValueError) as problem:  # a folder that may not be read, a name too long, or one with a NUL
+        raise InputError(f"'{path}' cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+    if stat.S_ISDIR(kind):
+        raise InputError(f"'{path}' is a directory, not a file")
+    if not stat.S_ISREG(kind):
+        raise InputError(f"'{path}' is a pipe or a device, not an ordinary file")
 
 
 def _upright(img):

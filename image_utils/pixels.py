@@ -9,10 +9,6 @@ import torch
 from PIL import Image
 
 from image_utils.errors import InputError
-from torchvision_cure import install_hook
-
-install_hook()
-import torchvision.transforms as T  # noqa: E402  (the hook above must come first)
 
 SQUEEZENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 SQUEEZENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
@@ -56,13 +52,26 @@ def preprocess(img, size=224):
 
     Returns:
         float32 Tensor (1, 3, H, W), normalised.
+
+    Raises:
+        InputError: not a PIL image in mode RGB.
     """
-    steps = [
-        T.ToTensor(),
-        T.Normalize(mean=SQUEEZENET_MEAN.tolist(), std=SQUEEZENET_STD.tolist()),
-        T.Lambda(lambda x: x[None]),
-    ]
-    return T.Compose(steps if size is None else [T.Resize(size), *steps])(img)
+    if getattr(img, "mode", None) != "RGB":
+        kind = f"one in mode {img.mode}" if isinstance(img, Image.Image) else f"{type(img).__name__}"
+        raise InputError(f"preprocess takes a PIL image in mode RGB, not {kind}")
+    if size is not None:
+        img = _resize(img, size)
+    pixels = torch.from_numpy(np.array(img)).permute(2, 0, 1).contiguous()
+    return to_normalised(pixels[None].float() / 255)
+
+
+def _resize(img, size):
+    """Resize a PIL image as torchvision's Resize does: the shortest side to an integer size, or to (H, W)."""
+    if np.size(size) == 1:
+        short, (size,) = min(img.size), np.ravel(size).tolist()
+        size = int(size * img.height / short), int(size * img.width / short)
+    height, width = size
+    return img if (width, height) == img.size else img.resize((width, height), Image.BILINEAR)
 
 
 def deprocess(img, should_rescale=True):
@@ -77,8 +86,8 @@ def deprocess(img, should_rescale=True):
     """
     pixels = to_pixels(img.detach())[0].float().cpu()
     pixels = rescale(pixels) if should_rescale else pixels.clamp(0, 1)
-    # ToPILImage truncates, as the course's function does; rounding is for images that must survive saving.
-    return T.ToPILImage()(pixels)
+    # Truncated, as the course's function does; rounding is for images that must survive saving.
+    return Image.fromarray(pixels.mul(255).byte().permute(1, 2, 0).numpy())
 
 
 def rescale(x):

@@ -1,11 +1,14 @@
 """Loading networks: the embedded one's published figures, files, and everything that does not fit."""
 
+import os
 import urllib.error
+import warnings
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+import data.networks
 from data import load_network
 from data.convert_squeezenet import TORCHVISION_MEAN_SQUARES, mean_squares
 from data.networks import build_network
@@ -45,15 +48,22 @@ def test_is_ready_to_be_looked_into(squeezenet):
     assert all(parameter.dtype == torch.float32 for parameter in squeezenet.parameters())
 
 
-@pytest.mark.parametrize("ending", ["pth", "pt", "safetensors", "checkpoint.pth"])
-def test_loads_from_files(tmp_path, squeezenet, ending):
-    path, state = tmp_path / f"weights.{ending}", squeezenet.state_dict()
-    if ending == "safetensors":
-        save_file(state, path)
+FORMS = {
+    "half.pth": lambda state: {key: value.half() for key, value in state.items()},
+    "plain.pt": lambda state: state,
+    "checkpoint.pth": lambda state: {"state_dict": state, "epoch": 3},
+    "another.pth": lambda state: {"model_state_dict": state},
+    "parallel.pth": lambda state: {"model": {f"module.{key}": value for key, value in state.items()}},
+}
+
+
+@pytest.mark.parametrize("name", [*FORMS, "weights.safetensors"])
+def test_loads_from_files(tmp_path, squeezenet, name):
+    path, state = tmp_path / name, squeezenet.state_dict()
+    if name in FORMS:
+        torch.save(FORMS[name](state), path)
     else:
-        torch.save(
-            {"state_dict": state} if ending == "checkpoint.pth" else {k: v.half() for k, v in state.items()}, path
-        )
+        save_file(state, path)
     loaded = load_network(weights=path).state_dict()
     for key, value in state.items():
         torch.testing.assert_close(loaded[key], value, rtol=1e-3, atol=1e-3)
@@ -72,6 +82,13 @@ def wrong_files(folder):
     torch.save({**state, "head.weight": torch.zeros(1)}, folder / "surplus.pth")
     torch.save([1, 2], folder / "list.pth")
     torch.save({"a": Hostile()}, folder / "hostile.pth")
+    torch.save(build_network("squeezenet1_1"), folder / "network.pth")
+    with warnings.catch_warnings():  # TorchScript is deprecated, but files of it are about
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), folder / "scripted.pt")
+    os.mkfifo(folder / "pipe.pth")
+    os.mkfifo(folder / "pipe.safetensors")
+    (folder / "folder.pth").mkdir()
     (folder / "text.pth").write_text("not weights")
     (folder / "empty.pth").write_bytes(b"")
     (folder / "text.safetensors").write_text("not weights")
@@ -80,10 +97,15 @@ def wrong_files(folder):
         "shape.pth": "classifier.1.bias has shape (10,), needed is (1000,)",
         "lacks.pth": "lacks features.3.squeeze.bias",
         "surplus.pth": "unknown head.weight",
-        "list.pth": "no state dict",
-        "hostile.pth": "loads safely",
-        "text.pth": "loads safely",
-        "empty.pth": "loads safely",
+        "list.pth": "not hold a state dict",
+        "network.pth": "save the network's state_dict()",
+        "scripted.pt": "save the network's state_dict()",
+        "pipe.pth": "a pipe",
+        "pipe.safetensors": "a pipe",
+        "folder.pth": "a directory",
+        "hostile.pth": "does not load safely",
+        "text.pth": "does not load safely",
+        "empty.pth": "does not load safely",
         "text.safetensors": "safetensors",
         "weights.bin": ".safetensors, .pth or .pt",
         "missing.pth": "does not exist",
@@ -95,6 +117,7 @@ def test_wrong_files_are_named_with_what_is_wrong(tmp_path, capsys):
     for name, word in wrong_files(tmp_path).items():
         with pytest.raises(InputError) as caught:
             load_network(weights=str(tmp_path / name))
+        assert "\33" not in str(caught.value)  # colours of a terminal
         assert word in str(caught.value) and "\n" not in str(caught.value), name
     assert capsys.readouterr().out == ""
 
@@ -140,6 +163,11 @@ def test_networks_with_a_normalisation_of_their_own_apply_it(name):
     assert build_network(name).transform_input
 
 
-def test_a_network_trained_on_other_pixels_is_refused():
+@pytest.mark.parametrize("weights", ["torchvision", "weights.pth"])
+def test_a_network_trained_on_other_pixels_is_refused(tmp_path, monkeypatch, weights):
+    monkeypatch.setattr(data.networks, "build_network", lambda name: torch.nn.Linear(2, 2))
+    torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "weights.pth")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"efficientnet_v2_l was trained on pixels of mean"):
-        load_network("efficientnet_v2_l", "torchvision")
+        load_network("efficientnet_v2_l", weights)
+    load_network("efficientnet_v2_l", "random")

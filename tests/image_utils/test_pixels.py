@@ -1,14 +1,18 @@
 """Preprocessing and its inverse, against arithmetic done by hand."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import image_utils
-from image_utils import deprocess, deprocess_image, preprocess, preprocess_image, rescale
+from image_utils import T, deprocess, deprocess_image, preprocess, preprocess_image, rescale
 from image_utils.errors import InputError
 from image_utils.pixels import SQUEEZENET_MEAN, SQUEEZENET_STD, for_each_size, to_input, to_normalised, to_pixels
+from tests.conftest import ROOT
 
 
 def photograph(rng, height=40, width=60):
@@ -36,6 +40,32 @@ def test_deprocess_undoes_preprocess(rng):
     back = np.asarray(deprocess(preprocess(img, size=40), should_rescale=False), int)
     assert np.abs(back - np.asarray(img, int)).max() <= 1  # the course's function truncates
     assert np.abs(deprocess_image(preprocess_image(np.asarray(img))).astype(int) - np.asarray(img, int)).max() <= 1
+
+
+def test_equals_torchvisions_transforms_bit_for_bit(rng):
+    for size in (None, 1, 30, 50, 224, (7, 90), [40]):
+        for height, width in ((40, 60), (60, 40), (50, 50), (31, 500)):
+            img = photograph(rng, height, width)
+            steps = [T.ToTensor(), T.Normalize(SQUEEZENET_MEAN.tolist(), SQUEEZENET_STD.tolist())]
+            theirs = T.Compose(steps if size is None else [T.Resize(size), *steps])(img)[None]
+            ours = preprocess(img, size=size)
+            assert torch.equal(ours, theirs) and ours.stride() == theirs.stride()
+            pixels = to_pixels(ours)[0].clamp(0, 1)
+            assert deprocess(ours, should_rescale=False) == T.ToPILImage()(pixels)
+
+
+@pytest.mark.parametrize("img", [np.zeros((4, 4, 3), np.uint8), *(Image.new(m, (4, 4)) for m in ("L", "RGBA"))])
+def test_preprocess_refuses_other_images(img):
+    with pytest.raises(InputError, match="mode RGB, not"):
+        preprocess(img)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_deprocess_takes_any_floating_point_and_tensors_in_a_graph(dtype):
+    x = torch.randn(1, 3, 6, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    expected = np.asarray(deprocess(x.float()), int)
+    found = np.asarray(deprocess(x.clone().requires_grad_()), int)
+    assert found.shape == (6, 5, 3) and np.abs(found - expected).max() <= (1 if dtype == torch.float64 else 8)
 
 
 def test_deprocess_clips_instead_of_wrapping_around():
@@ -90,6 +120,16 @@ def test_for_each_size_batches_what_it_can(rng):
     mixed = [same[0], same[1][:, :7]]
     assert for_each_size(shapes, mixed, [4, 5]) == [((3, 8, 9), 4), ((3, 8, 7), 5)]
     assert sizes == [3, 1, 1]
+
+
+def test_importing_waits_with_what_takes_long():
+    code = (
+        "import sys, image_utils.pixels, image_utils.loading, image_utils.figures;"
+        "assert not {'torchvision', 'matplotlib.pyplot'} & set(sys.modules);"
+        "import torchvision.ops; from image_utils import *;"
+        "assert T.Compose and plt.figure"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_star_import_gives_the_courses_names():

@@ -26,6 +26,25 @@ def test_moves_the_file_into_place(tmp_path):
     assert len(list((tmp_path / "new").iterdir())) == 1
 
 
+def test_is_written_beside_its_target_under_the_same_ending(tmp_path):
+    with whole_file(tmp_path / "a.picture.png") as temporary:
+        assert temporary.parent == tmp_path  # moving across disks would not be one step
+        assert temporary.suffix == ".png" and temporary.name.startswith(".")
+        temporary.write_text("whole")
+
+
+@pytest.mark.parametrize("umask", [0o027, 0o077, 0o002])
+def test_files_get_the_permissions_that_the_user_gives_files(tmp_path, umask):
+    code = (
+        "import os, sys; from image_utils.writing import whole_file\n"
+        "with whole_file(sys.argv[1]) as temporary: temporary.write_text('a')\n"
+        "assert os.umask(0) == int(sys.argv[2])"
+    )
+    file = tmp_path / "a.txt"
+    subprocess.run([sys.executable, "-c", code, str(file), str(umask)], cwd=ROOT, check=True, umask=umask)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path, error):
     (tmp_path / "a.txt").write_text("old")
