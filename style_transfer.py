@@ -32,9 +32,10 @@ from image_utils.writing import save_json, whole_file
 from networks.devices import choose_device
 from networks.precision import PRECISIONS
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from style_modules.optimise import SOLVERS, Diverged, check_steps
 from style_utils import as_photograph, extract_features, features_from_img, rel_error, style_transfer
+from stylize.record import Diverged
 from stylize.settings import COURSE_SETTINGS, VGG_LAYERS, vgg_settings
+from stylize.solvers import STEPS, check_steps
 
 EXAMPLES = """
 prints the largest relative error of each loss against reference outputs, 0.000 if it is right; then writes into
@@ -57,6 +58,7 @@ examples:
 """
 CHECK_SIZE = 192
 FRAMES, FRAME_MS = 40, 80  # pictures of an animation, and how long each is shown
+BEYOND = "several styles, --sizes or --preserve-color"  # what the course's loop does not do
 OWN_PAIR = "starry_tubingen"  # the settings for a pair of one's own
 
 
@@ -94,8 +96,8 @@ def parse_arguments():
     group.add_argument("--style-weights", nargs="+", type=float, metavar="W")
     group.add_argument("--tv-weight", type=float, metavar="W", help="of the total variation")
     group = parser.add_argument_group("optimisation")
-    group.add_argument("--solver", choices=SOLVERS, default="course", help="(%(default)s)")
-    usual = ", ".join(f"{solver} {steps}" for solver, (_, steps) in SOLVERS.items())
+    group.add_argument("--solver", choices=STEPS, help=f"(course; lbfgs with {BEYOND})")
+    usual = ", ".join(f"{solver} {steps}" for solver, steps in STEPS.items())
     group.add_argument("--steps", type=int, metavar="N", help=f"at each size (default: {usual})")
     group.add_argument(
         "--sizes", nargs="+", type=int, default=[], metavar="N", help="coarser sizes to go through first"
@@ -146,6 +148,7 @@ def job_for(setting, args, cnn):
     styles = [Path(file) for file in args.style or [style_image(painting.get(setting, "starry_night"))]]
     for file in (content, *styles):
         check_aspect(open_image(file), file)
+    solver = chosen_solver(args, styles)
     own_name = "_".join(file.stem for file in (content, *styles)) if args.content or args.style else setting
     return {
         "name": args.name or own_name,
@@ -153,14 +156,22 @@ def job_for(setting, args, cnn):
         "style_image": [str(file) for file in styles],
         **chosen_settings(setting, args, cnn),
         "init_random": args.init_random,
-        "solver": args.solver,
-        "steps": check_steps(args.solver, args.steps),
+        "solver": solver,
+        "steps": check_steps(solver, args.steps),
         "sizes": args.sizes,
         "preserve_color": args.preserve_color,
         "style_image_weights": args.mix,
         "precision": args.precision,
         "seed": args.seed,
     }
+
+
+def chosen_solver(args, styles):
+    """Return the solver asked for, or the course's where it can do what is asked for."""
+    beyond = len(styles) > 1 or args.sizes or args.preserve_color or args.mix
+    if beyond and args.solver == "course":
+        raise InputError(f"--solver course does without {BEYOND}; choose lbfgs or adam")
+    return args.solver or ("lbfgs" if beyond else "course")
 
 
 def chosen_settings(setting, args, cnn):
@@ -236,7 +247,7 @@ class Watcher:
     """Shows the losses while an image is made, and keeps what the card and the animation need."""
 
     def __init__(self, job, frames):
-        steps = (len(job["sizes"]) + 1) * (job["steps"] + 1)
+        steps = (len(job["sizes"]) + 1) * job["steps"]
         self.bar = tqdm(total=steps, desc=job["name"], unit="step", delay=2, leave=False)
         self.every = max(1, steps // FRAMES) if frames else 0
         self.shown_as = job["solver"], job["preserve_color"]
@@ -272,8 +283,13 @@ def make_image(job, args, cnn):
     losses = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}
     watcher = Watcher(job, args.frames)
     ended = "finished"
+    call = dict(job)
+    if job["solver"] == "course":
+        call["style_image"] = job["style_image"][0]
+        for option in ("sizes", "preserve_color", "style_image_weights"):
+            del call[option]
     try:
-        style_transfer(**job, **losses, cnn=cnn, dtype=torch.float32, callback=watcher, out=args.out)
+        style_transfer(**call, **losses, cnn=cnn, dtype=torch.float32, callback=watcher, out=args.out)
     except (KeyboardInterrupt, Diverged) as stop:
         ended = str(stop) or "interrupted"
         raise

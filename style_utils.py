@@ -15,9 +15,9 @@ close to the painting's (style loss) and neighbouring pixels stay alike (total v
     deprocess(image).save("cat_as_painting.png")
 """
 
-import itertools
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,17 +25,14 @@ from PIL import Image
 from torch import nn
 
 from image_utils.errors import InputError
-from image_utils.figures import image_grid
-from image_utils.loading import open_image
 from image_utils.pixels import deprocess as to_photograph
 from image_utils.pixels import preprocess as to_network
-from image_utils.pixels import rescale, to_normalised, to_pixels
-from image_utils.writing import save_figure, save_image
-from networks.precision import arithmetic
-from networks.seeding import make_generator
-from style_modules.optimise import Diverged, check_steps, optimise
-from stylize.colour import grey, match_grey, with_luminance_of
-from stylize.features import check_sequential, extract_features
+from image_utils.pixels import rescale
+from stylize.canvas import Canvas, Source, as_photograph, load_source, noise_like
+from stylize.features import extract_features
+from stylize.painting import Losses, paint
+from stylize.record import Record, Step
+from stylize.solvers import check_steps
 
 __all__ = [
     "as_photograph",
@@ -50,41 +47,23 @@ __all__ = [
 ]
 
 
-def preprocess(img, size=512):
+def preprocess(img: Image.Image, size: int | None = 512) -> torch.Tensor:
     """Turn a photograph into the network's input; see `image_utils.preprocess`, here with another usual size."""
     return to_network(img, size)
 
 
-def deprocess(img):
+def deprocess(img: torch.Tensor) -> Image.Image:
     """Turn a network input back into a photograph, stretched to the full range; see `image_utils.deprocess`."""
     return to_photograph(img, should_rescale=True)
 
 
-def as_photograph(img, solver="course", preserve_color=False):
-    """Turn a result into a photograph.
-
-    The course's schedule keeps pixels in a narrow range, which the course's `deprocess` stretches to the full one.
-    The other solvers bound nothing; as in Gatys et al. 2016 what no photograph can hold is clipped, since a few
-    extreme pixels would leave a stretched picture grey. Clipping also keeps colours that shall be preserved.
-
-    Args:
-        img: Tensor (1, 3, H, W), normalised.
-        solver: what made it.
-        preserve_color: whether it has the content image's colours.
-
-    Returns:
-        PIL image, W x H.
-    """
-    return to_photograph(img, should_rescale=solver == "course" and not preserve_color)
-
-
-def rel_error(x, y):
+def rel_error(x: Any, y: Any) -> float:
     """Compute the largest relative difference, max |x - y| / max(1e-8, |x| + |y|), of two arrays, as a float."""
     x, y = np.asarray(x), np.asarray(y)
     return float(np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y))))
 
 
-def check_scipy():
+def check_scipy() -> None:
     """Raise InputError unless SciPy 0.16 or newer is installed, as the course's notebook asks first."""
     try:
         from scipy import __version__
@@ -94,7 +73,7 @@ def check_scipy():
         raise InputError(f"SciPy is {__version__}; 0.16 or newer is needed")
 
 
-def features_from_img(imgpath, imgsize, cnn, dtype):
+def features_from_img(imgpath: Source, imgsize: int, cnn: nn.Sequential, dtype: object) -> tuple:
     """Load an image and compute its features.
 
     Args:
@@ -107,50 +86,48 @@ def features_from_img(imgpath, imgsize, cnn, dtype):
         (features, img): list as `extract_features` gives, and the network's input, Tensor (1, 3, H, W).
 
     Raises:
-        InputError: no such image, a cnn that is no nn.Sequential, or an image too small for it.
+        InputError: no such image, a cnn that is not an nn.Sequential, or an image too small for it.
     """
-    img = _load(imgpath, imgsize, cnn, dtype)
-    return _features(img, cnn), img
+    img = load_source(imgpath, imgsize, cnn, dtype)
+    return extract_features(img, cnn), img
 
 
 def style_transfer(
-    name,
-    content_image,
-    style_image,
-    image_size,
-    style_size,
-    content_layer,
-    content_weight,
-    style_layers,
-    style_weights,
-    tv_weight,
-    content_loss,
-    style_loss,
-    tv_loss,
-    cnn,
-    dtype,
-    init_random=False,
-    testing=False,
+    name: str,
+    content_image: Source,
+    style_image: Source,
+    image_size: int,
+    style_size: int,
+    content_layer: int,
+    content_weight: float,
+    style_layers: Sequence[int],
+    style_weights: Sequence[float],
+    tv_weight: float,
+    content_loss: nn.Module,
+    style_loss: nn.Module,
+    tv_loss: nn.Module,
+    cnn: nn.Sequential,
+    dtype: object,
+    init_random: bool = False,
+    testing: bool = False,
     *,
-    solver="course",
-    steps=None,
-    sizes=(),
-    preserve_color=False,
-    style_image_weights=None,
-    precision="float32",
-    seed=0,
-    callback=None,
-    out="styles_images",
-):
+    solver: str = "course",
+    steps: int | None = None,
+    precision: str = "float32",
+    seed: int = 0,
+    callback: Callable[[Step], None] | None = None,
+    out: str | Path = "styles_images",
+    **options: Any,
+) -> torch.Tensor | None:
     """Show the content image in the style of another.
 
-    Writes OUT/NAME_before.png, the sources side by side, and OUT/NAME.png, the result as `as_photograph` shows it;
-    after Ctrl-C the image so far, after a divergence the best one.
+    Writes OUT/NAME_before.png, the sources side by side, and OUT/NAME.png, the result, and in a notebook shows
+    both; after Ctrl-C the image so far, after a divergence the best one.
 
     Args:
         name: of the written files.
         content_image: image file, or PIL image.
-        style_image: the same, or a list of them whose styles are mixed.
+        style_image: the same.
         image_size: shortest side of the content image and the result, pixels.
         style_size: shortest side of the style image.
         content_layer: index of the layer for the content loss.
@@ -159,25 +136,22 @@ def style_transfer(
         style_weights: their weights.
         tv_weight: weight of the total variation.
         content_loss: (content_weight, content_current, content_original) -> scalar Tensor.
-        style_loss: (feats, style_layers, style_targets, style_weights) -> scalar Tensor, with `gram_matrix`; in
-            feats, None stands for layers that were not asked for.
+        style_loss: (feats, style_layers, style_targets, style_weights) -> scalar Tensor, with `gram_matrix`; feats
+            has every layer.
         tv_loss: (img, tv_weight) -> scalar Tensor.
         cnn: nn.Sequential, the feature layers of a network; left as it was.
         dtype: torch.FloatTensor, torch.cuda.FloatTensor or another such type, or a torch.dtype.
         init_random: start from uniform noise in [0, 1] instead of the content image.
         testing: write nothing and return the image.
-        solver: "course", "adam" or "lbfgs"; see `style_modules.optimise`.
-        steps: how many, at each size; None takes the solver's own number.
-        sizes: coarse to fine, shortest sides to go through before image_size, all smaller; each result is enlarged
-            to start the next. The style image shrinks in proportion.
-        preserve_color: keep the content image's colours and transfer the luminance alone; see
-            `stylize.colour`.
-        style_image_weights: the share of each style image, any positive numbers; equal if None.
+        solver: "course" is the loop below; "lbfgs" and "adam" are in `stylize.solvers`.
+        steps: how many; None takes the solver's own number. The course's schedule stretches with them.
         precision: of the network, "float32", or "fast" or "bf16"; see `networks.precision`. The losses are
             computed in the network's dtype whichever it is.
         seed: integer for the noise of `init_random`; the global random state is not used.
-        callback: function of a `style_modules.optimise.Step`, called for every image whose losses were computed.
+        callback: function of a `stylize.record.Step`, called for every image whose losses were computed.
         out: folder of the written files.
+        options: what only the other solvers can do, such as `sizes`, `preserve_color` and several styles; see
+            `stylize.painting.paint`.
 
     Returns:
         With testing, Tensor (1, 3, H, W), normalised, on the cnn's device; otherwise None.
@@ -187,185 +161,54 @@ def style_transfer(
         Diverged: the losses ceased to be finite or grew without bounds; an InputError that has the best image.
 
     Source:
-        Gatys, Ecker, Bethge 2016; mixing: equal to a weighted sum of style losses up to a constant.
+        Gatys, Ecker, Bethge 2016; the schedule is the course's.
     """
-    check_steps(solver, steps)
-    layers = _check_layers([content_layer, *style_layers], cnn)
-    if len(style_weights) != len(style_layers):
-        raise InputError(f"{len(style_layers)} style layers need as many weights, not {len(style_weights)}")
-    losses = Losses(
-        cnn,
-        layers[0],
-        content_weight,
-        layers[1:],
-        style_weights,
-        tv_weight,
-        content_loss,
-        style_loss,
-        tv_loss,
-        precision,
-    )
-    styles = list(style_image) if isinstance(style_image, list | tuple) else [style_image]
-    shares = _check_shares(style_image_weights, len(styles))
-    result, before = Path(out) / f"{name}.png", Path(out) / f"{name}_before.png"
-    if not testing:
-        _check_not_a_source([result, before], [content_image, *styles])
+    weighted = content_layer, content_weight, style_layers, style_weights, tv_weight
+    losses = Losses(cnn, *weighted, content_loss, style_loss, tv_loss, precision)
+    steps = check_steps(solver, steps)
+    if solver != "course":
+        sources = name, content_image, style_image, image_size, style_size
+        how = {"init_random": init_random, "testing": testing, "solver": solver, "steps": steps}
+        return paint(*sources, losses, dtype, **how, seed=seed, callback=callback, out=out, **options)
+    if options or isinstance(style_image, list | tuple):
+        beyond = ", ".join(options) or "several styles"
+        raise InputError(f"the course's loop does without {beyond}; choose solver 'lbfgs' or 'adam'")
+    content_layer, style_layers, up_to = losses.content_layer, losses.style_layers, losses.deepest
+    canvas, record = Canvas(name, out, [content_image, style_image], testing=testing), Record(callback)
 
-    stages = []
-    for size in _check_sizes(sizes, image_size):
-        content = _load(content_image, size, cnn, dtype)
-        imgs = [_load(style, max(1, round(style_size * size / image_size)), cnn, dtype) for style in styles]
-        seen, *seen_styles = _grey_sources(content, imgs) if preserve_color else (content, *imgs)
-        stages.append((seen, losses.objective(seen, seen_styles, shares)))
-    if not testing:
-        _save_sources(content, imgs, before)
+    content_img = load_source(content_image, image_size, cnn, dtype)
+    feats = extract_features(content_img, cnn, up_to=up_to, precision=precision)
+    content_target = feats[content_layer].clone()
+    style_img = load_source(style_image, style_size, cnn, dtype)
+    feats = extract_features(style_img, cnn, up_to=up_to, precision=precision)
+    style_targets = [style_loss.gram_matrix(feats[layer].clone()) for layer in style_layers]
+    canvas.show_sources(content_img, [style_img])
 
-    def finish(img):
-        return _with_colours_of(content, img) if preserve_color and img.shape == content.shape else img
+    img = noise_like(content_img, seed) if init_random else content_img.clone()
+    img.requires_grad_()
+    content_loss, style_loss, tv_loss = record.of_losses(img, content=content_loss, style=style_loss, tv=tv_loss)
 
-    def save(img):
-        if not testing and img is not None:
-            save_image(as_photograph(finish(img), solver, preserve_color), result)
+    initial_lr = 3.0
+    decayed_lr = 0.1
+    decay_lr_at = 180
+    num_iters = 200
+    if steps != num_iters:
+        decay_lr_at, num_iters = round(decay_lr_at * steps / num_iters), steps
+    optimizer = torch.optim.Adam([img], lr=initial_lr)
 
-    last = None
-
-    def remember(step):
-        nonlocal last
-        last = step.image
-        if callback is not None:
-            callback(replace(step, image=finish(last)))
-
-    img = None
-    try:
-        for seen, objective in stages:
-            start = _start(seen, img, seed if init_random else None)
-            img = optimise(objective, start, solver=solver, steps=steps, callback=remember)
-    except KeyboardInterrupt:
-        save(last)
-        raise
-    except Diverged as problem:
-        save(problem.image)
-        raise
-    save(img)
-    return finish(img) if testing else None
-
-
-@dataclass(frozen=True)
-class Losses:
-    """The three losses with their weights and layers; the arguments of `style_transfer`, checked."""
-
-    cnn: nn.Sequential
-    content_layer: int
-    content_weight: float
-    style_layers: list
-    style_weights: list
-    tv_weight: float
-    content_loss: object
-    style_loss: object
-    tv_loss: object
-    precision: str = "float32"
-
-    def features(self, img):
-        """Compute the features of the layers that are needed, in the precision asked for; None for the others."""
-        with arithmetic(self.precision, img) as x:
-            feats = _features(x, self.cnn, {self.content_layer, *self.style_layers})
-        return [feature if feature is None else feature.to(img.dtype) for feature in feats]
-
-    def objective(self, content, styles, shares):
-        """Compute the targets, once, and return the function from an image to its losses by name.
-
-        Mixing styles: sum_k a_k |G - A_k|^2 and |G - sum_k a_k A_k|^2 with sum_k a_k = 1 differ by a constant, so
-        the mean Gram matrix is a target that any style loss takes.
-        """
-        with torch.no_grad():
-            content_target = self.features(content)[self.content_layer].clone()
-            style_targets = [0.0] * len(self.style_layers)
-            for share, style in zip(shares, styles, strict=True):
-                feats = self.features(style)
-                for i, layer in enumerate(self.style_layers):
-                    style_targets[i] = style_targets[i] + share * self.style_loss.gram_matrix(feats[layer])
-
-        def objective(img):
-            feats = self.features(img)
-            return {
-                "content": self.content_loss(self.content_weight, feats[self.content_layer], content_target),
-                "style": self.style_loss(feats, self.style_layers, style_targets, self.style_weights),
-                "tv": self.tv_loss(img, self.tv_weight),
-            }
-
-        return objective
-
-
-def _load(source, size, cnn, dtype):
-    """Load an image as the network takes it, of the type asked for, where the network is."""
-    check_sequential(cnn)
-    photograph = source.convert("RGB") if isinstance(source, Image.Image) else open_image(source)
-    weights = next(cnn.parameters(), torch.empty(0))
-    img = preprocess(photograph, size).type(dtype).to(weights.device)
-    if img.dtype != weights.dtype:
-        raise InputError(f"dtype {dtype} does not fit a network of {weights.dtype}; convert with cnn.type(dtype)")
-    return img
-
-
-def _features(img, cnn, wanted=None):
-    try:
-        return extract_features(img, cnn, wanted=wanted)
-    except RuntimeError as problem:
-        size = f"{img.shape[3]} x {img.shape[2]}"
-        reason = str(problem).splitlines()[0]
-        raise InputError(f"the network cannot take an image of {size} pixels: {reason}") from None
-
-
-def _start(content, coarse, seed):
-    """Choose the image to begin with: the coarser result, noise if there is a seed, or the content image."""
-    if coarse is not None:
-        return nn.functional.interpolate(coarse, size=content.shape[2:], mode="bicubic", align_corners=False)
-    if seed is not None:
-        return torch.empty(content.shape).uniform_(0, 1, generator=make_generator(seed)).to(content)
-    return content
-
-
-def _grey_sources(content, styles):
-    grey_content = grey(to_pixels(content))
-    matched = [match_grey(grey(to_pixels(style)), grey_content) for style in styles]
-    return [to_normalised(img) for img in (grey_content, *matched)]
-
-
-def _with_colours_of(content, img):
-    return to_normalised(with_luminance_of(to_pixels(content), to_pixels(img)))
-
-
-def _save_sources(content, styles, path):
-    images = [np.asarray(to_photograph(img, should_rescale=False)) for img in (content, *styles)]
-    titles = ["Content source", *["Style source"] * len(styles)]
-    save_figure(image_grid([images], column_titles=titles, cell=3.2), path)
-
-
-def _check_not_a_source(targets, sources):
-    taken = {Path(source).resolve() for source in sources if isinstance(source, str | Path)}
-    for target in targets:
-        if target.resolve() in taken:
-            raise InputError(f"the result would overwrite its source '{target}'; choose another name")
-
-
-def _check_layers(layers, cnn):
-    check_sequential(cnn)
-    for layer in layers:
-        if not -len(cnn) <= layer < len(cnn):
-            raise InputError(f"there is no layer {layer}: the network has {len(cnn)}, counted from 0")
-    return [layer % len(cnn) for layer in layers]
-
-
-def _check_sizes(coarse, image_size):
-    sizes = [*coarse, image_size]
-    if any(a >= b for a, b in itertools.pairwise(sizes)) or sizes[0] < 1:
-        raise InputError(f"sizes must be positive and grow up to the image size {image_size}, not {list(coarse)}")
-    return sizes
-
-
-def _check_shares(weights, n):
-    """Return the share of each style image, summing to 1."""
-    weights = [1.0] * n if weights is None else list(weights)
-    if n < 1 or len(weights) != n or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
-        raise InputError(f"{n} style images need as many weights, none negative, not {weights}")
-    return [weight / sum(weights) for weight in weights]
+    with canvas.kept(record):
+        for t in range(num_iters):
+            if t < 0.95 * num_iters:
+                img.data.clamp_(-1.5, 1.5)
+            feats = extract_features(img, cnn, up_to=up_to, precision=precision)
+            # >>> Solution: add up the three losses, change the rate at decay_lr_at, and update the image once
+            loss = content_loss(content_weight, feats[content_layer], content_target)
+            loss = loss + style_loss(feats, style_layers, style_targets, style_weights)
+            loss = loss + tv_loss(img, tv_weight)
+            optimizer.zero_grad()
+            loss.backward()
+            if t == decay_lr_at:
+                optimizer = torch.optim.Adam([img], lr=decayed_lr)
+            optimizer.step()
+            # <<< Solution
+    return canvas.finish(img)

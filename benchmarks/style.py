@@ -21,8 +21,8 @@ from data import load_network
 from data.style_images import style_image
 from networks.precision import PRECISIONS
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from style_modules.optimise import INITIAL_RATE, course_update
-from style_utils import Losses, preprocess
+from style_utils import preprocess
+from stylize.painting import Losses
 from stylize.settings import COURSE_SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,8 +72,15 @@ def objective(cnn, content, style, precision):
 def step_of(losses, content):
     """Return a function that updates an image once, by the course's rule."""
     image = content.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([image], lr=INITIAL_RATE)
-    return lambda: course_update(lambda x: sum(losses(x).values()), image, optimizer, 0, 1)
+    optimizer = torch.optim.Adam([image], lr=3.0)
+
+    def step():
+        image.data.clamp_(-1.5, 1.5)
+        optimizer.zero_grad()
+        sum(losses(image).values()).backward()
+        optimizer.step()
+
+    return step
 
 
 def course_step(cnn, content, style):

@@ -25,14 +25,10 @@ def _in(file, *functions):
 GRADCAM, STYLE = "visualizers/gradcam.py", "style_modules/style_loss.py"
 PARTS = (
     Part("content", "Content loss", (("style_modules/content_loss.py", "ContentLoss.forward"),)),
-    Part(
-        "gram",
-        "Gram matrix",
-        _in(STYLE, "StyleLoss.gram_matrix", "SelfProduct.forward", "SelfProduct.backward"),
-    ),
+    Part("gram", "Gram matrix", _in(STYLE, "StyleLoss.gram_matrix")),
     Part("style", "Style loss", _in(STYLE, "StyleLoss.forward")),
     Part("tv", "Total-variation loss", (("style_modules/tv_loss.py", "TotalVariationLoss.forward"),)),
-    Part("update", "Update rule", (("style_modules/optimise.py", "course_update"),)),
+    Part("update", "Update rule", (("style_utils.py", "style_transfer"),)),
     Part(
         "saliency",
         "Saliency maps",

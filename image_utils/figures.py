@@ -1,5 +1,7 @@
 """Laying out photographs and maps: one kind of figure, a labelled grid."""
 
+import io
+import sys
 import textwrap
 
 import numpy as np
@@ -81,6 +83,18 @@ def colours(details):
     """Stretch signed details (H, W, 3) to [0, 1]; a few extremes, which would leave the rest grey, are clipped."""
     limit = np.percentile(np.abs(details), CLIP)
     return rescale(np.clip(details, -limit, limit))
+
+
+def show_in_notebook(picture) -> None:
+    """Display a matplotlib Figure or a PIL image where a notebook runs; in a script do nothing."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        return
+    if isinstance(picture, Figure):  # as a picture: figures outside pyplot's registry have no display of their own
+        buffer = io.BytesIO()
+        picture.savefig(buffer, format="png", bbox_inches="tight", facecolor="white")
+        picture = ipython.display.Image(buffer.getvalue())
+    ipython.display.display(picture)
 
 
 def _draw(axis, image, **for_maps):

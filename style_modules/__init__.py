@@ -1,4 +1,4 @@
-"""One file a loss, and what the optimisation that joins them consists of."""
+"""The three losses, one file each."""
 
 from style_modules.content_loss import ContentLoss
 from style_modules.style_loss import StyleLoss

@@ -1,4 +1,4 @@
-"""Content loss: how far an image's features are from those of the photograph it shall still show.
+"""Content loss: how far an image's features are from those of the photograph that it should still show.
 
 Gatys, Ecker, Bethge: "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. With F and P the
 features of one layer for the image and for the photograph, equation 1 is L = 1/2 * sum (F - P)^2; the course has a
@@ -14,16 +14,19 @@ weight w_c in place of the 1/2.
     loss = ContentLoss()(6e-2, features[3], torch.zeros_like(features[3]))
 """
 
+import torch
 from torch import nn
 
 from image_utils.errors import InputError
-from style_modules.shapes import check_maps
+from networks.scores import check_maps
 
 
 class ContentLoss(nn.Module):
     """Weighted sum of squared differences between two feature maps; the course's class."""
 
-    def forward(self, content_weight, content_current, content_original):
+    def forward(
+        self, content_weight: float, content_current: torch.Tensor, content_original: torch.Tensor
+    ) -> torch.Tensor:
         """Compute w_c * sum over channels and places of (F - P)^2.
 
         Args:

@@ -9,46 +9,19 @@ weight w_l in place of the paper's factors.
     loss = StyleLoss()(features, [1, 4], [target1, target4], [300000, 1000])
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from image_utils.errors import InputError
-from style_modules.shapes import check_maps
-
-
-class SelfProduct(torch.autograd.Function):
-    """F F^T, with the gradient as one product: d/dF of <D, F F^T> is (D + D^T) F.
-
-    Left to itself, autograd sees two different factors and multiplies once for each, in an order of memory that
-    makes adding the two gradients the slowest part of a step. For features channels last the gradient has their
-    order, and is no view of another tensor, for the same reason: the network's gradient is added to it in place.
-    """
-
-    @staticmethod
-    def forward(ctx, features):
-        """Multiply F, which is features (N, C, H, W) as rows (N, C, H*W), with its transpose: Tensor (N, C, C)."""
-        # >>> Solution: the product; only if your Gram matrix uses this class, which it need not
-        ctx.save_for_backward(features)
-        F = features.flatten(2)
-        return F @ F.transpose(1, 2)
-        # <<< Solution
-
-    @staticmethod
-    def backward(ctx, D):
-        """Return the gradient by the features, differentiable again."""
-        # >>> Solution: the gradient; only if your Gram matrix uses this class
-        (features,) = ctx.saved_tensors
-        symmetric = D + D.transpose(1, 2)
-        if len(features) == 1 and features.is_contiguous(memory_format=torch.channels_last):
-            return torch.conv2d(features, symmetric[0, :, :, None, None])  # the product, as a 1 x 1 convolution
-        return (symmetric @ features.flatten(2)).view(features.shape)
-        # <<< Solution
+from networks.scores import check_maps
 
 
 class StyleLoss(nn.Module):
     """Weighted squared distance between Gram matrices, summed over layers; the course's class."""
 
-    def gram_matrix(self, features, normalize=True):
+    def gram_matrix(self, features: torch.Tensor, normalize: bool = True) -> torch.Tensor:
         """Compute the Gram matrix of each image's features, G = F F^T with F of shape (C, H*W).
 
         Args:
@@ -67,11 +40,18 @@ class StyleLoss(nn.Module):
         check_maps(features, "features")
         # >>> Solution: one matrix product for the whole batch
         _, C, H, W = features.shape
-        gram = SelfProduct.apply(features)  # F @ F.transpose(1, 2) with F = features.flatten(2)
+        F = features.flatten(2)  # (N, C, H*W)
+        gram = F @ F.transpose(1, 2)
         return gram / (C * H * W) if normalize else gram
         # <<< Solution
 
-    def forward(self, feats, style_layers, style_targets, style_weights):
+    def forward(
+        self,
+        feats: Sequence[torch.Tensor],
+        style_layers: Sequence[int],
+        style_targets: Sequence[torch.Tensor],
+        style_weights: Sequence[float],
+    ) -> torch.Tensor:
         """Compute sum over layers l of w_l * sum (G_l - A_l)^2.
 
         Args:

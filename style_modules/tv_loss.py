@@ -7,15 +7,16 @@ L = w_t * (sum (x[c, i, j+1] - x[c, i, j])^2 + sum (x[c, i+1, j] - x[c, i, j])^2
     loss = TotalVariationLoss()(img, 2e-2)
 """
 
+import torch
 from torch import nn
 
-from style_modules.shapes import check_maps
+from networks.scores import check_maps
 
 
 class TotalVariationLoss(nn.Module):
     """Weighted sum of squared differences of neighbouring pixels; the course's class."""
 
-    def forward(self, img, tv_weight):
+    def forward(self, img: torch.Tensor, tv_weight: float) -> torch.Tensor:
         """Compute w_t * (squared differences to the right + squared differences downwards).
 
         Args:
@@ -33,7 +34,7 @@ class TotalVariationLoss(nn.Module):
         """
         check_maps(img, "img")
         # >>> Solution: shift the image by one pixel each way, by slicing
-        to_the_right = img[..., :, 1:] - img[..., :, :-1]
-        downwards = img[..., 1:, :] - img[..., :-1, :]
+        to_the_right = img[:, :, :, 1:] - img[:, :, :, :-1]
+        downwards = img[:, :, 1:, :] - img[:, :, :-1, :]
         return tv_weight * (to_the_right.square().sum() + downwards.square().sum())
         # <<< Solution

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from data import load_network
 from data.samples import load_sample_photographs
@@ -26,6 +27,12 @@ def squeezenet():
 
 
 @pytest.fixture(scope="session")
+def cnn(squeezenet):
+    """Its feature layers, which style transfer takes."""
+    return squeezenet.features
+
+
+@pytest.fixture(scope="session")
 def photographs():
     """Five sample photographs as the network takes them, and their labels: (5, 3, 224, 224), (5,)."""
     X, y, _ = load_sample_photographs()
@@ -43,3 +50,13 @@ def reference():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def pair(tmp_path, rng):
+    """A photograph and a painting for style transfer, as files: blurred noise, not square."""
+    files = tmp_path / "cat.png", tmp_path / "waves.jpg"
+    for file, (height, width) in zip(files, ((60, 84), (70, 55)), strict=True):
+        noise = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        noise.resize((width, height), Image.BICUBIC).save(file)
+    return files

@@ -2,51 +2,55 @@
 
 from tests.mutants import Mutant
 
-UPDATE = ("style_modules/optimise.py", "course_update")
+UPDATE = ("style_utils.py", "style_transfer")
 
 
 def update(name, body, points, says):
     return Mutant(name, {UPDATE: body}, {"update": points, "tv": 10}, says)
 
 
-HEAD = "optimizer.zero_grad()\nobjective(image).backward()\n"
-DECAY = "if t == decay_at:\n    optimizer = torch.optim.Adam([image], lr=DECAYED_RATE)\n"
-TAIL = "optimizer.step()\nreturn optimizer"
+LOSS = (
+    "loss = content_loss(content_weight, feats[content_layer], content_target)\n"
+    "loss = loss + style_loss(feats, style_layers, style_targets, style_weights) + tv_loss(img, tv_weight)\n"
+)
+HEAD = LOSS + "optimizer.zero_grad()\nloss.backward()\n"
+DECAY = "if t == decay_lr_at:\n    optimizer = torch.optim.Adam([img], lr=decayed_lr)\n"
+STEP = "optimizer.step()"
 
 UPDATES = [
-    update("update_nothing", "objective(image).backward()\nreturn optimizer", 0, "never updated"),
-    update("update_twice", HEAD + DECAY + "optimizer.step()\n" + TAIL, 1, "two updates"),
-    update("update_without_zero_grad", "objective(image).backward()\n" + DECAY + TAIL, 1, "add up"),
-    update("update_climbs", "optimizer.zero_grad()\n(-objective(image)).backward()\n" + DECAY + TAIL, 0, "climbs"),
+    update("update_nothing", LOSS + "loss.backward()", 0, "never updated"),
+    update("update_twice", HEAD + DECAY + "optimizer.step()\n" + STEP, 1, "two updates"),
+    update("update_without_zero_grad", LOSS + "loss.backward()\n" + DECAY + STEP, 1, "add up"),
+    update("update_climbs", LOSS + "optimizer.zero_grad()\n(-loss).backward()\n" + DECAY + STEP, 0, "climbs"),
     update(
         "update_plain_descent",
-        HEAD + "image.data -= (3.0 if t < decay_at else DECAYED_RATE) * image.grad\nreturn optimizer",
+        HEAD + "img.data -= (initial_lr if t < decay_lr_at else decayed_lr) * img.grad",
         0,
         "plain gradient descent",
     ),
     update(
         "update_one_step_too_late",
-        HEAD + DECAY.replace("decay_at:", "decay_at + 1:") + TAIL,
+        HEAD + DECAY.replace("decay_lr_at:", "decay_lr_at + 1:") + STEP,
         6,
         "one step too late",
     ),
-    update("update_rate_never_falls", HEAD + TAIL, 6, "never falls"),
-    update("update_new_optimizer_each_step", HEAD + DECAY.replace("==", ">=") + TAIL, 6, ">= instead of =="),
+    update("update_rate_never_falls", HEAD + STEP, 6, "never falls"),
+    update("update_new_optimizer_each_step", HEAD + DECAY.replace("==", ">=") + STEP, 6, ">= instead of =="),
     update(
         "update_keeps_the_old_adam",
-        HEAD + "if t == decay_at:\n    optimizer.param_groups[0]['lr'] = DECAYED_RATE\n" + TAIL,
+        HEAD + "if t == decay_lr_at:\n    optimizer.param_groups[0]['lr'] = decayed_lr\n" + STEP,
         6,
         "old Adam kept",
     ),
     update(
         "update_decay_compounding",
-        HEAD + "if t >= decay_at:\n    optimizer.param_groups[0]['lr'] *= 0.1\n" + TAIL,
+        HEAD + "if t >= decay_lr_at:\n    optimizer.param_groups[0]['lr'] *= 0.1\n" + STEP,
         6,
         "180",
     ),
     update(
         "update_clears_too_late",
-        "objective(image).backward()\noptimizer.zero_grad()\n" + DECAY + TAIL,
+        LOSS + "loss.backward()\noptimizer.zero_grad()\n" + DECAY + STEP,
         0,
         "never updated",
     ),

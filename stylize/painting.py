@@ -1,0 +1,199 @@
+"""Style transfer beyond the course's loop: other solvers, coarse to fine, several styles, kept colours.
+
+`style_utils.style_transfer` hands over to `paint` whatever its own loop does not do.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from image_utils.errors import InputError
+from image_utils.pixels import to_normalised, to_pixels
+from stylize.canvas import Canvas, Source, load_source, noise_like
+from stylize.colour import grey, match_grey
+from stylize.features import check_sequential, extract_features
+from stylize.record import Record, Step
+from stylize.self_product import self_products
+from stylize.solvers import Objective, check_steps, optimise
+
+
+@dataclass
+class Losses:
+    """The three losses with their layers and weights, checked; layers are counted from 0 afterwards.
+
+    Attributes:
+        cnn: nn.Sequential, the feature layers of a network.
+        content_layer: index of the layer for the content loss.
+        content_weight: weight of the content loss.
+        style_layers: indices of the layers for the style loss.
+        style_weights: their weights.
+        tv_weight: weight of the total variation.
+        content_loss: see `style_utils.style_transfer`, as the other two.
+        style_loss: with `gram_matrix`.
+        tv_loss: of the image itself.
+        precision: of the network; see `networks.precision`.
+    """
+
+    cnn: nn.Sequential
+    content_layer: int
+    content_weight: float
+    style_layers: Sequence[int]
+    style_weights: Sequence[float]
+    tv_weight: float
+    content_loss: nn.Module
+    style_loss: nn.Module
+    tv_loss: nn.Module
+    precision: str = "float32"
+
+    def __post_init__(self):
+        """Raise InputError for layers that the network does not have, or another number of weights."""
+        check_sequential(self.cnn)
+        for layer in (self.content_layer, *self.style_layers):
+            if not -len(self.cnn) <= layer < len(self.cnn):
+                raise InputError(f"there is no layer {layer}: the network has {len(self.cnn)}, counted from 0")
+        if not len(self.style_weights) == len(self.style_layers) > 0:
+            raise InputError(
+                f"{len(self.style_layers)} style layers need as many weights, not {len(self.style_weights)}"
+            )
+        self.content_layer %= len(self.cnn)
+        self.style_layers = [layer % len(self.cnn) for layer in self.style_layers]
+
+    @property
+    def deepest(self) -> int:
+        """The last layer that a loss looks at."""
+        return max(self.content_layer, *self.style_layers)
+
+    def objective(
+        self, content: torch.Tensor, styles: Sequence[torch.Tensor], shares: Sequence[float]
+    ) -> Objective:
+        """Compute the targets, once, and return the function from an image to its losses by name.
+
+        Mixing styles: sum_k a_k |G - A_k|^2 and |G - sum_k a_k A_k|^2 with sum_k a_k = 1 differ by a constant, so
+        the mean Gram matrix is a target that any style loss takes.
+        """
+        with torch.no_grad():
+            content_target = self._features(content)[self.content_layer].clone()
+            style_targets = [0.0] * len(self.style_layers)
+            for share, style in zip(shares, styles, strict=True):
+                feats = self._features(style)
+                for i, layer in enumerate(self.style_layers):
+                    style_targets[i] = style_targets[i] + share * self.style_loss.gram_matrix(feats[layer])
+
+        def objective(img):
+            feats = self._features(img)
+            with self_products():
+                return {
+                    "content": self.content_loss(self.content_weight, feats[self.content_layer], content_target),
+                    "style": self.style_loss(feats, self.style_layers, style_targets, self.style_weights),
+                    "tv": self.tv_loss(img, self.tv_weight),
+                }
+
+        return objective
+
+    def _features(self, img):
+        return extract_features(img, self.cnn, up_to=self.deepest, precision=self.precision)
+
+
+def paint(
+    name: str,
+    content_image: Source,
+    style_image: Source | Sequence[Source],
+    image_size: int,
+    style_size: int,
+    losses: Losses,
+    dtype: object,
+    *,
+    init_random: bool = False,
+    testing: bool = False,
+    solver: str = "lbfgs",
+    steps: int | None = None,
+    sizes: Sequence[int] = (),
+    preserve_color: bool = False,
+    style_image_weights: Sequence[float] | None = None,
+    seed: int = 0,
+    callback: Callable[[Step], None] | None = None,
+    out: str | Path = "styles_images",
+) -> torch.Tensor | None:
+    """Show the content image in the style of another, or of several.
+
+    Args:
+        name: see `style_utils.style_transfer`, as all that is not said here.
+        content_image: image file, or PIL image.
+        style_image: the same, or a list of them whose styles are mixed.
+        image_size: shortest side of the content image and the result, pixels.
+        style_size: shortest side of the style image.
+        losses: with their layers and weights.
+        dtype: of the network.
+        init_random: start from uniform noise in [0, 1] instead of the content image.
+        testing: write nothing and return the image.
+        solver: "lbfgs" or "adam"; see `stylize.solvers`.
+        steps: how many, at each size; None takes the solver's own number.
+        sizes: coarse to fine, shortest sides to go through before image_size, all smaller; each result is enlarged
+            to start the next. The style image shrinks in proportion.
+        preserve_color: keep the content image's colours and transfer the luminance alone; see `stylize.colour`.
+        style_image_weights: the share of each style image, any positive numbers; equal if None.
+        seed: integer for the noise of `init_random`.
+        callback: function of a `stylize.record.Step`, called for every image whose losses were computed.
+        out: folder of the written files.
+
+    Returns:
+        With testing, Tensor (1, 3, H, W), normalised, on the network's device; otherwise None.
+
+    Raises:
+        InputError: an image, size or number is unusable.
+        Diverged: see `stylize.record`.
+
+    Source:
+        Gatys, Ecker, Bethge 2016.
+    """
+    check_steps(solver, steps)
+    styles = list(style_image) if isinstance(style_image, list | tuple) else [style_image]
+    shares = _check_shares(style_image_weights, len(styles))
+    canvas = Canvas(name, out, [content_image, *styles], testing=testing, solver=solver)
+    stages = []
+    for size in _check_sizes(sizes, image_size):
+        content = load_source(content_image, size, losses.cnn, dtype)
+        small = max(1, round(style_size * size / image_size))
+        imgs = [load_source(style, small, losses.cnn, dtype) for style in styles]
+        seen, *seen_styles = _grey_sources(content, imgs) if preserve_color else (content, *imgs)
+        stages.append((seen, losses.objective(seen, seen_styles, shares)))
+    canvas.show_sources(content, imgs)
+    canvas.colours_of = content if preserve_color else None
+    record = Record()
+
+    def note(step):
+        record.last = step
+        if callback is not None:
+            callback(replace(step, image=canvas.coloured(step.image)))
+
+    img = noise_like(stages[0][0], seed) if init_random else stages[0][0]
+    with canvas.kept(record):
+        for seen, objective in stages:
+            start = nn.functional.interpolate(img, seen.shape[2:], mode="bicubic")
+            img = optimise(objective=objective, start=start, solver=solver, steps=steps, callback=note)
+    return canvas.finish(img)
+
+
+def _grey_sources(content, styles):
+    grey_content = grey(to_pixels(content))
+    matched = [match_grey(grey(to_pixels(style)), grey_content) for style in styles]
+    return [to_normalised(img) for img in (grey_content, *matched)]
+
+
+def _check_sizes(coarse, image_size):
+    sizes = [*coarse, image_size]
+    if any(a >= b for a, b in itertools.pairwise(sizes)) or sizes[0] < 1:
+        raise InputError(f"sizes must be positive and grow up to the image size {image_size}, not {list(coarse)}")
+    return sizes
+
+
+def _check_shares(weights, n):
+    """Return the share of each style image, summing to 1."""
+    weights = [1.0] * n if weights is None else list(weights)
+    if n < 1 or len(weights) != n or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+        raise InputError(f"{n} style images need as many weights, none negative, not {weights}")
+    return [weight / sum(weights) for weight in weights]
