@@ -70,8 +70,8 @@ def _resize(img, size):
     if np.size(size) == 1:
         short, (size,) = min(img.size), np.ravel(size).tolist()
         size = int(size * img.height / short), int(size * img.width / short)
-    height, width = size
-    return img if (width, height) == img.size else img.resize((width, height), Image.BILINEAR)
+    size = tuple(size)[::-1]  # Pillow's order
+    return img if size == img.size else img.resize(size, Image.BILINEAR)
 
 
 def deprocess(img, should_rescale=True):
