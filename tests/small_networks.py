@@ -53,3 +53,15 @@ class BreaksInBackward(nn.Module):
 
     def forward(self, x):
         return FailingBackward.apply(self.inner(x))
+
+
+class LinearNet(nn.Module):
+    """Class scores that are linear in the pixels: (N, C, H, W) -> (N, classes), so measures have closed forms."""
+
+    def __init__(self, shape, classes=4, *, seed=0, dtype=torch.float64):
+        super().__init__()
+        weight = random_images(classes, *shape, seed=seed, dtype=dtype)
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(torch.arange(classes, dtype=dtype))
+
+    def forward(self, x):
+        return torch.einsum("nchw,kchw->nk", x, self.weight) + self.bias

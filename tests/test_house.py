@@ -14,6 +14,7 @@ FLOORS = {
     "networks": {"image_utils"},
     "data": {"image_utils"},
     "visualizers": {"image_utils", "networks"},
+    "trust": {"image_utils", "networks"},
     "style_modules": {"image_utils", "networks"},
     "stylize": {"image_utils", "networks", "style_modules"},
     "style_utils": {"image_utils", "data", "networks", "style_modules", "stylize"},

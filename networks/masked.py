@@ -1,0 +1,49 @@
+"""What the network says of an image when parts of it are covered."""
+
+import itertools
+from collections.abc import Iterable
+
+import torch
+
+from networks.no_trace import untouched
+from networks.scores import check_images, class_scores
+
+
+def masked_scores(
+    model, X, y, masks: Iterable[torch.Tensor], *, baseline=0.0, softmax=False, batch=16
+) -> torch.Tensor:
+    """Score every image under every mask: the score of baseline + (x - baseline) * mask.
+
+    Args:
+        model: classification network (N, C, H, W) -> (N, classes); left as it was.
+        X: float Tensor (N, C, H, W), normalised, on the model's device; the order of its memory is kept.
+        y: int64 Tensor (N,), class indices.
+        masks: Tensors (H, W), 1 where the image is kept and 0 where it is covered: a Tensor (K, H, W), or any
+            iterable if there is one image, since these need not be in memory together.
+        baseline: what covers the image: a number or a Tensor that broadcasts to (C, H, W). Zero, after
+            normalisation, is the mean colour.
+        softmax: whether the score is the class's probability instead of its score.
+        batch: masks in one forward pass.
+
+    Returns:
+        Tensor (N, K), X's dtype and device.
+
+    Raises:
+        InputError: shapes, dtypes or labels do not fit.
+    """
+    check_images(X)
+    channels_last = X.is_contiguous(memory_format=torch.channels_last) and not X.is_contiguous()
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    baseline, labels = torch.as_tensor(baseline).to(X), torch.as_tensor(y, device=X.device)
+    rows = []
+    with untouched(model), torch.no_grad():
+        for image, label in zip(X, labels, strict=True):
+            row, rest = [], iter(masks)
+            while some := list(itertools.islice(rest, batch)):
+                # At a mask of 0 or 1, lerp gives the baseline or the image to the last bit.
+                covered = torch.lerp(baseline, image, torch.stack(some)[:, None].to(X))
+                outputs = model(covered.contiguous(memory_format=order))
+                outputs = outputs.softmax(1) if softmax else outputs
+                row.append(class_scores(outputs, label.expand(len(some))))
+            rows.append(torch.cat(row))
+    return torch.stack(rows)

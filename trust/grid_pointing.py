@@ -1,0 +1,99 @@
+"""The grid pointing game: in a mosaic of four photographs, does the map for a class point at its photograph?
+
+Böhle, Fritz, Schiele: "Convolutional Dynamic Alignment Networks for Interpretable Classifications", CVPR 2021,
+and Rao, Böhle, Schiele: "Towards Better Understanding Attribution Methods", CVPR 2022, section 3.1: with A+ the
+positive part of the map for the class of cell c,
+
+    L = sum of A+ in the cell  /  sum of A+ in the whole mosaic.
+
+Photographs of four different classes, each classified confidently, make a mosaic of 2 x 2; nothing has to be
+annotated. A map that knows nothing of the class has a quarter of its attribution in the right cell.
+
+    from trust import grid_pointing, make_mosaics
+    share = grid_pointing(attribute, model, *make_mosaics(model, X))          # one number a cell, 0.25 is chance
+"""
+
+import numpy as np
+import torch
+
+from image_utils.errors import InputError
+from networks.no_trace import untouched
+from networks.scores import check_images
+from networks.seeding import make_generator
+from trust.maps import Attribute, as_maps
+
+CHANCE = 0.25
+CELLS = 4
+
+
+def make_mosaics(model, X, *, confidence=0.5, most=None, seed=0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make mosaics of 2 x 2 photographs that the network is sure of, four different classes in each.
+
+    The surest photograph of each class takes part, once.
+
+    Args:
+        model: classification network (N, C, H, W) -> (N, classes) that takes images of twice the size; left as it
+            was.
+        X: float Tensor (N, C, H, W), normalised, on the model's device.
+        confidence: lowest probability of the class with the highest score.
+        most: number of mosaics at most, of the surest photographs; None for as many as there are.
+        seed: of the order of the photographs.
+
+    Returns:
+        (mosaics, classes): Tensor (G, C, 2 H, 2 W) and int64 Tensor (G, 4), the classes of the cells in reading
+        order.
+
+    Raises:
+        InputError: shapes or dtypes do not fit, or fewer than four classes have a photograph that the network is
+            sure of.
+    """
+    check_images(X)
+    with untouched(model), torch.no_grad():
+        sure, classes = torch.cat([model(x).softmax(1) for x in X.clone().split(1)]).max(1)
+    surest = {}
+    for index in sure.argsort(descending=True, stable=True).tolist():
+        if sure[index] >= confidence:
+            surest.setdefault(int(classes[index]), index)
+    if len(surest) < CELLS:
+        raise InputError(
+            f"the grid pointing game needs photographs of {CELLS} classes that the network is sure of "
+            f"(probability at least {confidence:g}); here are {len(surest)}"
+        )
+    count = min(len(surest) // CELLS, most or len(surest))
+    chosen = torch.tensor(list(surest.values())[: count * CELLS])
+    chosen = chosen[torch.randperm(len(chosen), generator=make_generator(seed))].to(X.device)
+    (_, channels, height, width), cells = X.shape, X[chosen]
+    mosaics = cells.view(count, 2, 2, channels, height, width).permute(0, 3, 1, 4, 2, 5)
+    return mosaics.reshape(count, channels, 2 * height, 2 * width), classes[chosen].view(count, CELLS)
+
+
+def grid_pointing(attribute: Attribute, model, mosaics, classes) -> np.ndarray:
+    """Compute each cell's share of the positive attribution for its class.
+
+    Costs four computations of the maps of each mosaic.
+
+    Args:
+        attribute: function (X, y, model) -> maps (N, H, W).
+        model: classification network; left as it was.
+        mosaics: float Tensor (G, C, 2 H, 2 W).
+        classes: int64 Tensor (G, 4), the classes of the cells in reading order.
+
+    Returns:
+        float64 ndarray (4 G,), 0 to 1, chance 0.25. NaN where nothing in the map is positive.
+
+    Raises:
+        InputError: shapes, dtypes or labels do not fit, or a map is not finite.
+
+    Source:
+        Rao et al. 2022, section 3.1.
+    """
+    check_images(mosaics)
+    height, width = (side // 2 for side in mosaics.shape[2:])
+    shares = np.full((len(mosaics), CELLS), np.nan)
+    for cell in range(CELLS):
+        maps = as_maps(attribute(mosaics, classes[:, cell], model), mosaics)[0].clip(min=0)
+        top, left = cell // 2 * height, cell % 2 * width
+        inside = maps[:, top : top + height, left : left + width].sum((1, 2))
+        total = maps.sum((1, 2))
+        np.divide(inside, total, out=shares[:, cell], where=total > 0)
+    return shares.reshape(-1)
