@@ -108,13 +108,13 @@ def test_curves_begin_and_end_with_the_images(tiny):
 
 
 def test_saliency_beats_random_order_on_photographs(squeezenet, photographs, rng):
-    """A known fact; each random order is one draw, so the mean of some is compared, photograph by photograph."""
+    """A known fact, on average over photographs; a single one may say otherwise."""
     X, y = (side[:3] for side in photographs)
     maps = SaliencyMap().compute_saliency_maps(X, y, squeezenet)
     orders = rng.random((2, *maps.shape))
     ours = deletion(squeezenet, X, y, maps, steps=10)
     random = deletion(squeezenet, X, y, orders, steps=10).mean(0)
-    assert ours.mean() < random.mean() and (ours < random).all()
+    assert ours.mean() < 0.8 * random.mean()
 
 
 @pytest.mark.parametrize("maps", [torch.zeros(3, 16, 12), torch.zeros(2, 12, 16), torch.zeros(12, 16)])
