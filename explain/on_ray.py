@@ -98,7 +98,8 @@ def cluster(address=None):
     """
     address = address or os.environ.get("RAY_ADDRESS")
     ray = load_ray(address)
-    code = {"py_modules": [str(ROOT / name) for name in SHIPPED], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}
+    shipped = SHIPPED if __name__ == "explain.on_ray" else ()  # where pip installed it, every node has it
+    code = {"py_modules": [str(ROOT / name) for name in shipped], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}
     alone = {} if address else {"include_dashboard": False}
     try:
         ray.init(address=address, runtime_env=code, logging_level="ERROR", log_to_driver=False, **alone)
