@@ -1,6 +1,7 @@
 """Peers that may or may not be installed (requirements-bench.txt), called the way their documentation does."""
 
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import types
@@ -18,6 +19,7 @@ def adversarial_library():
     empty module takes its place where it is missing.
     """
     if not installed("visdom"):
-        sys.modules["visdom"] = types.ModuleType("visdom")
-        sys.modules["visdom"].Visdom = None
+        empty = sys.modules["visdom"] = types.ModuleType("visdom")
+        empty.__spec__ = importlib.machinery.ModuleSpec("visdom", None)  # without one, find_spec raises an error
+        empty.Visdom = None
     return importlib.import_module("adv_lib.attacks")

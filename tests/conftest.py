@@ -18,6 +18,8 @@ REFERENCE = Path(os.environ.get("COURSE_REFERENCE", ROOT.parent / "shared" / "re
 
 if os.environ.get("PYTEST_XDIST_WORKER"):
     torch.set_num_threads(1)  # one process a core is faster than two processes of two threads
+if os.environ.get("TESTS_WITHOUT_ONEDNN"):
+    torch.backends.mkldnn.set_flags(False)  # tests/on_other_machines asks for it
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,10 @@ def test_a_change_between_two_walks_is_noticed(folder):
 
 def test_names_that_are_no_text(folder):
     name = b"\xff\xfe.jpg"
-    (folder / os.fsdecode(name)).write_bytes(b"")
+    try:
+        (folder / os.fsdecode(name)).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes no such names")
     (shard,) = make_shards(folder, lambda path: -1, shard_size=99)
     assert os.fsdecode(name) in shard.paths and Shard.from_json(shard.to_json()) == shard
     assert survey(folder).count == len(NAMES)

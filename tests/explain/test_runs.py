@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,7 +16,16 @@ from explain import read, runs, storage
 from explain.shared_pass import METHODS
 from image_utils.errors import InputError
 from tests.conftest import ROOT
-from tests.explain.commands import assert_refused, assert_same_run, distance, explain, files, manifest, maps
+from tests.explain.commands import (
+    assert_refused,
+    assert_same_but_for_kinks,
+    assert_same_run,
+    distance,
+    explain,
+    files,
+    manifest,
+    maps,
+)
 from tests.explain.folders import make_folder
 from visualizers import GradCam, SaliencyMap
 
@@ -60,17 +68,23 @@ def test_the_manifest_has_a_row_for_each_image_and_method(folder, finished):
 def test_a_map_is_what_the_visualizer_returns_for_the_image_alone(folder, finished, squeezenet):
     from explain.reading import read_photo, to_batch
 
-    rows = [r for r in storage.read_manifest(finished).to_pylist() if not r["error"]][:: 4 * 9]
+    rows = [r for r in storage.read_manifest(finished).to_pylist() if not r["error"]][:: 4 * 5]
+    distances = {method: [] for method in METHODS}
     for row in rows:
         x = to_batch([read_photo(folder / row["path"])], "cpu").contiguous()
         y = torch.tensor([row["label"]])
         cam = GradCam().grad_cam(x, y, squeezenet)[0]
         details = GradCam().guided_backprop(x, y, squeezenet)[0]
-        expected = {"gradcam": cam, "guided_backprop": details, "guided_gradcam": details * cam[..., None]}
+        expected = {
+            "saliency": SaliencyMap().compute_saliency_maps(x, y, squeezenet)[0].numpy(),
+            "gradcam": cam,
+            "guided_backprop": details,
+            "guided_gradcam": details * cam[..., None],
+        }
         for method, wanted in expected.items():
-            assert distance(read(finished, row["path"], method), wanted) < 1e-4
-        saliency = SaliencyMap().compute_saliency_maps(x, y, squeezenet)[0].numpy()
-        assert distance(read(finished, row["path"], "saliency"), saliency) < 0.1  # see docs/scale.md on kinks
+            distances[method].append(distance(read(finished, row["path"], method), wanted))
+    for found in distances.values():
+        assert_same_but_for_kinks(found)
 
 
 def test_read_says_what_is_missing(finished, tmp_path):
@@ -104,56 +118,59 @@ def test_batch_size_and_workers_do_not_matter(folder, finished, tmp_path):
     one, other, all_methods = maps(tmp_path / "a"), maps(tmp_path / "c"), maps(finished)
     assert one.keys() == other.keys() < all_methods.keys()
     for others in (other, all_methods):
-        distances = np.array([distance(others[key], one[key]) for key in one])
-        assert np.mean(distances < 1e-5) > 0.9 and distances.max() < 0.1
+        assert_same_but_for_kinks([distance(others[key], one[key]) for key in one])
     columns = ["path", "sha256", "label", "top5", "error", "method"]
     assert manifest(tmp_path / "a").select(columns).equals(manifest(tmp_path / "c").select(columns))
 
 
+# The command three times, each time killed when it has written so many files, before it moves the next one into
+# place. Every such moment is a place in the code, so nothing depends on how fast the machine is.
 KILLS = """
-import os, random, signal, sys, time
+import itertools, os, signal, sys
+from pathlib import Path
 import torch
 from command_line import run
 from explain.__main__ import main
 import explain.job, PIL.JpegImagePlugin, torchvision
-arguments, parts = sys.argv[1:-1], sys.argv[-1]
-def start():
+arguments, parts = sys.argv[1:-1], Path(sys.argv[-1])
+move = Path.replace
+def start(moves):
     child = os.fork()
     if child == 0:
         torch.set_num_threads(1)
         sys.argv = ["explain", *arguments]
+        counter = itertools.count()
+        def counted(*paths):
+            if next(counter) >= moves:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return move(*paths)
+        Path.replace = counted
         try:
             run(main)
         finally:
             os._exit(0)
     return child
-finished = lambda: len(os.listdir(parts)) if os.path.isdir(parts) else 0
-for kill in range(3):
-    before, child = finished(), start()
-    while finished() <= before and os.waitpid(child, os.WNOHANG) == (0, 0):
-        time.sleep(0.005)
-    time.sleep(random.uniform(0, 0.3))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    print(finished(), flush=True)
+for moves in (180, 91, 33):
+    _, status = os.waitpid(start(moves), 0)
+    print(os.WTERMSIG(status), len(list(parts.glob("[0-9]*"))), flush=True)
 """
 
 
 def test_killed_three_times_and_resumed(folder, finished, tmp_path):
     out = tmp_path / "out"
-    arguments = [folder, "--out", out, "--save", "both", *SMALL]
+    arguments = [folder, "--out", out, "--save", "both", "--workers", 2, *SMALL]
     killed = subprocess.run(
         [sys.executable, "-c", KILLS, *map(str, arguments), str(out / "parts")],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
         check=True,
     )
-    counts = [int(count) for count in killed.stdout.split()]
-    assert len(counts) == 3 and 0 < counts[0] <= counts[1] <= counts[2] <= 6, killed
+    signals, counts = zip(*(map(int, line.split()) for line in killed.stdout.splitlines()), strict=True)
+    assert signals == (9, 9, 9) and 0 < counts[0] <= counts[1] <= counts[2] < 6, killed
     shards = {file.name: file.stat().st_mtime_ns for file in (out / "maps").glob("[0-9]*")}
     trusted = [part.stem for part in (out / "parts").glob("[0-9]*")]
+    assert list(out.rglob(".*-*")), "the kill left no half-written file"
     status, _, said = explain(*arguments)
     assert status == 0 and "done before" in said, said
     for stem in trusted:
@@ -272,7 +289,10 @@ def test_a_folder_of_nothing_but_broken_files(tmp_path):
 def test_names_that_are_no_text(folder, tmp_path):
     source = next(folder.rglob("*0.jpg"))
     (tmp_path / "in").mkdir()
-    shutil.copy(source, os.fsencode(tmp_path / "in") + b"/\xff\xfe.jpg")
+    try:
+        shutil.copy(source, os.fsencode(tmp_path / "in") + b"/\xff\xfe.jpg")
+    except OSError:
+        pytest.skip("this file system takes no such names")
     assert explain(tmp_path / "in", "--out", tmp_path / "out", "--methods", "saliency", *SMALL)[0] == 0
     assert read(tmp_path / "out", "\\xff\\xfe.jpg", "saliency").shape == (224, 224)
 
