@@ -60,3 +60,21 @@ def test_notices_broken_losses(notebook):
     found = errors_printed(execute(notebook))
     assert [name for name, _ in found] == NAMES
     assert all(float(error) > 0.1 for _, error in found)
+
+
+CALL = """
+params["steps"] = 2
+style_transfer(**params, out={out!r})
+"""
+
+
+def test_style_transfer_shows_its_pictures(notebook, tmp_path):
+    notebook.cells = [cell for cell in notebook.cells if "_test(" not in cell.source]
+    last = next(
+        i for i, cell in enumerate(notebook.cells) if "style_transfer(" in cell.source and "params" in cell.source
+    )
+    setting = notebook.cells[last].source.partition("img = ")[0]
+    notebook.cells[last].source = setting + CALL.format(out=str(tmp_path))
+    shown = [output for output in execute(notebook) if "image/png" in output.get("data", {})]
+    assert len(shown) == 2  # the sources, the result
+    assert {file.name for file in tmp_path.iterdir()} == {"notebook.png", "notebook_before.png"}
