@@ -3,6 +3,7 @@
 import hashlib
 import platform
 import shlex
+import sys
 import time
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from command_line import (
 )
 from data import load_network
 from data.samples import load_sample_photographs
-from data.style_images import CHECKS, COURSE_FOLDER, load_style_checks, style_image
+from data.style_images import find_style_checks, stand_in, style_image
 from image_utils.errors import InputError
 from image_utils.loading import open_image
 from image_utils.pixels import to_input
@@ -45,8 +46,9 @@ prints the largest relative error of each loss against reference outputs, 0.000 
   NAME.json         arguments, losses, versions and seconds: enough to repeat it
   NAME_frames.gif   with --frames, how it came about
 
-Where styles_images/ holds the course's tubingen.jpg, composition_vii.jpg, the_scream.jpg and starry_night.jpg,
-these are used; otherwise samples stand in for them.
+The images are styles_images/tubingen.jpg, composition_vii.jpg, the_scream.jpg and starry_night.jpg. As shipped,
+other pictures stand in for the course's under these names; put the course's there and they are used. Its
+style-transfer-checks.npz, put into data/, is used where its images are there and torchvision's weights are found.
 
 examples:
   python style_transfer.py                                           the assignment
@@ -54,7 +56,7 @@ examples:
   python style_transfer.py --content cat.jpg --style a.jpg b.jpg --mix 2 1 --solver lbfgs --preserve-color
   python style_transfer.py --content cat.jpg --style waves.jpg --size 512 --sizes 128 256 --solver lbfgs
   python style_transfer.py --content cat.jpg --style waves.jpg --network vgg19 --solver lbfgs
-  python style_transfer.py --checks course.npz --weights squeezenet1_1.pth    the course's checks and images
+  python style_transfer.py --checks course.npz --weights squeezenet1_1.pth    the course's checks
 """
 CHECK_SIZE = 192
 FRAMES, FRAME_MS = 40, 80  # pictures of an animation, and how long each is shown
@@ -70,7 +72,7 @@ def main():
     check_folder(args.out)
     cnn = feature_layers(load_named_network(args), args.network).to(device)
     jobs = [job_for(name, args, cnn) for name in names_of_settings(args)]
-    check_losses(args, cnn)
+    check_losses(args)
     written = [make_image(job, args, cnn) for job in jobs]
     if args.show:
         show_files(*written)
@@ -112,7 +114,7 @@ def parse_arguments():
     group.add_argument("--preserve-color", action="store_true", help="keep the photograph's colours")
     group.add_argument("--frames", action="store_true", help="also write an animation")
     parser.add_argument_group("checks").add_argument(
-        "--checks", metavar="FILE", help="the course's style-transfer-checks.npz, for --weights and its own images"
+        "--checks", metavar="FILE", help="the course's style-transfer-checks.npz, if it is not in data/"
     )
     return parser.parse_args()
 
@@ -201,34 +203,29 @@ def chosen_settings(setting, args, cnn):
     return {**usual, **given}
 
 
-def check_losses(args, cnn):
-    """Print the largest relative error of each loss: of the embedded network, or of the course's with --checks."""
-    own = not args.checks
-    answers = load_style_checks(args.checks or CHECKS)
-    if own:
-        cnn = load_network().features
-    elif args.network != "squeezenet1_1":
+def check_losses(args):
+    """Print the largest relative error of each loss against the reference outputs that are in place."""
+    if args.checks and args.network != "squeezenet1_1":
         raise InputError(f"--checks are for squeezenet1_1, not {args.network}")
-    elif not all(style_image(name).is_relative_to(COURSE_FOLDER) for name in ("tubingen", "starry_night")):
-        raise InputError(f"--checks need the course's tubingen.jpg and starry_night.jpg in {COURSE_FOLDER}")
-    for message, error in loss_errors(answers, cnn, sample=own):
+    checks = find_style_checks(args.checks, args.weights if args.network == "squeezenet1_1" else None)
+    sys.stderr.write(f"{checks.said}\n")
+    for message, error in loss_errors(checks):
         print(message.format(error))  # noqa: T201  (the course's lines)
 
 
-def loss_errors(answers, cnn, *, sample):
+def loss_errors(checks):
     """Compute the losses as the course's notebook does and compare them with the reference outputs.
 
     Args:
-        answers: dict as `load_style_checks` gives.
-        cnn: the feature layers of SqueezeNet 1.1.
-        sample: take the sample images even where the course's are there.
+        checks: `data.style_images.StyleChecks`.
 
     Yields:
         Message of the course, and the largest relative error.
     """
-    dtype, style_layers = torch.float32, [1, 4, 6, 7]
-    content, img = features_from_img(style_image("tubingen", sample=sample), CHECK_SIZE, cnn, dtype)
-    style, _ = features_from_img(style_image("starry_night", sample=sample), CHECK_SIZE, cnn, dtype)
+    answers, dtype, style_layers = checks.answers, torch.float32, [1, 4, 6, 7]
+    cnn = load_network(weights=checks.weights).features
+    content, img = features_from_img(checks.content, CHECK_SIZE, cnn, dtype)
+    style, _ = features_from_img(checks.style, CHECK_SIZE, cnn, dtype)
     nothing = extract_features(torch.zeros_like(img), cnn)
     style_loss = StyleLoss()
     targets = [style_loss.gram_matrix(style[layer]) for layer in style_layers]
@@ -248,7 +245,7 @@ class Watcher:
 
     def __init__(self, job, frames):
         steps = (len(job["sizes"]) + 1) * job["steps"]
-        self.bar = tqdm(total=steps, desc=job["name"], unit="step", delay=2, leave=False)
+        self.bar = tqdm(total=steps, desc=job["name"], unit="step", delay=2, leave=False, disable=None)
         self.every = max(1, steps // FRAMES) if frames else 0
         self.shown_as = job["solver"], job["preserve_color"]
         self.count = 0  # the bar's own count stays at 0 where bars are switched off
@@ -309,6 +306,7 @@ def card(job, args, watcher, ended):
         "command": command(job, args),
         "arguments": {**job, "network": args.network, "weights": named_weights(args), "device": args.device},
         "sha256": {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files},
+        "stand_ins": {file: shows for file in files if (shows := stand_in(file))},
         "ended": ended,
         "evaluations": watcher.count,
         "losses": {"first": watcher.first.losses, "last": watcher.last.losses},

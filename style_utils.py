@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from data.style_images import stand_in
 from image_utils.errors import InputError
 from image_utils.pixels import deprocess as to_photograph
 from image_utils.pixels import preprocess as to_network
@@ -164,12 +165,14 @@ def style_transfer(
         Gatys, Ecker, Bethge 2016; the schedule is the course's.
     """
     weighted = content_layer, content_weight, style_layers, style_weights, tv_weight
+    caption = _stand_ins(content_image, style_image)
     losses = Losses(cnn, *weighted, content_loss, style_loss, tv_loss, precision)
     steps = check_steps(solver, steps)
     if solver != "course":
         sources = name, content_image, style_image, image_size, style_size
         how = {"init_random": init_random, "testing": testing, "solver": solver, "steps": steps}
-        return paint(*sources, losses, dtype, **how, seed=seed, callback=callback, out=out, **options)
+        how |= {"seed": seed, "callback": callback, "out": out, "caption": caption}
+        return paint(*sources, losses, dtype, **how, **options)
     if options or isinstance(style_image, list | tuple):
         beyond = ", ".join(options) or "several styles"
         raise InputError(f"the course's loop does without {beyond}; choose solver 'lbfgs' or 'adam'")
@@ -182,7 +185,7 @@ def style_transfer(
     style_img = load_source(style_image, style_size, cnn, dtype)
     feats = extract_features(style_img, cnn, up_to=up_to, precision=precision)
     style_targets = [style_loss.gram_matrix(feats[layer].clone()) for layer in style_layers]
-    canvas.show_sources(content_img, [style_img])
+    canvas.show_sources(content_img, [style_img], caption)
 
     img = noise_like(content_img, seed) if init_random else content_img.clone()
     img.requires_grad_()
@@ -212,3 +215,10 @@ def style_transfer(
             optimizer.step()
             # <<< Solution
     return canvas.finish(img)
+
+
+def _stand_ins(*sources):
+    """Say which pictures stand in for the course's, if any; sources are files, PIL images or lists of them."""
+    files = [file for source in sources for file in (source if isinstance(source, list | tuple) else [source])]
+    known = [stand_in(file) for file in files if isinstance(file, str | Path) and Path(file).is_file()]
+    return "Stand-ins: " + "; ".join(filter(None, known)) if any(known) else None

@@ -1,4 +1,4 @@
-"""Make data/style-transfer-checks.npz: what right style losses give for the embedded network, by NumPy alone.
+"""Make data/style_checks.npz: what right style losses give for the embedded network, by NumPy alone.
 
     python -m data.make_style_checks
 

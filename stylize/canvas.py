@@ -107,13 +107,13 @@ class Canvas:
             if target.resolve() in taken:
                 raise InputError(f"the result would overwrite its source '{target}'; choose another name")
 
-    def show_sources(self, content: torch.Tensor, styles: Sequence[torch.Tensor]) -> None:
-        """Write the sources, Tensors (1, 3, H, W), side by side."""
+    def show_sources(self, content: torch.Tensor, styles: Sequence[torch.Tensor], caption: str | None) -> None:
+        """Write the sources, Tensors (1, 3, H, W), side by side, and below them what is to be said of them."""
         if self.testing:
             return
         images = [np.asarray(deprocess(img, should_rescale=False)) for img in (content, *styles)]
         titles = ["Content source", *["Style source"] * len(styles)]
-        figure = image_grid([images], column_titles=titles, cell=3.2)
+        figure = image_grid([images], column_titles=titles, caption=caption, cell=3.2)
         save_figure(figure, self.before)
         show_in_notebook(figure)
 

@@ -117,6 +117,7 @@ def paint(
     seed: int = 0,
     callback: Callable[[Step], None] | None = None,
     out: str | Path = "styles_images",
+    caption: str | None = None,
 ) -> torch.Tensor | None:
     """Show the content image in the style of another, or of several.
 
@@ -139,6 +140,7 @@ def paint(
         seed: integer for the noise of `init_random`.
         callback: function of a `stylize.record.Step`, called for every image whose losses were computed.
         out: folder of the written files.
+        caption: what is written below the sources.
 
     Returns:
         With testing, Tensor (1, 3, H, W), normalised, on the network's device; otherwise None.
@@ -161,7 +163,7 @@ def paint(
         imgs = [load_source(style, small, losses.cnn, dtype) for style in styles]
         seen, *seen_styles = _grey_sources(content, imgs) if preserve_color else (content, *imgs)
         stages.append((seen, losses.objective(seen, seen_styles, shares)))
-    canvas.show_sources(content, imgs)
+    canvas.show_sources(content, imgs, caption)
     canvas.colours_of = content if preserve_color else None
     record = Record()
 

@@ -127,7 +127,7 @@ def test_the_vggs_weights_undo_the_scale_of_its_layers():
         (["--mix", "1", "2"], "2"),
         (["--checks", "missing.npz"], "missing.npz"),
         (["--device", "tpu"], "tpu"),
-        (["--settings", "starry_tubingen", "--size", "3"], "3 x 3"),
+        (["--settings", "starry_tubingen", "--size", "3"], "4 x 3"),
         (["--settings", "starry_tubingen", "--sizes", "400"], "sizes"),
     ],
 )
@@ -143,11 +143,22 @@ def test_divergence_keeps_the_image_and_says_why(monkeypatch, tmp_path, pair):
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["cat_waves_before.png"]
 
 
-def test_the_courses_checks_need_the_courses_images(monkeypatch, tmp_path):
-    checks = ROOT / "data/style-transfer-checks.npz"
-    monkeypatch.setattr(script, "COURSE_FOLDER", tmp_path)
-    with pytest.raises(InputError, match="need the course"):
-        run_script(monkeypatch, "--checks", checks, "--out", tmp_path / "out")
+def test_which_checks_and_pictures_are_used_is_said(monkeypatch, tmp_path, capsys):
+    run_script(monkeypatch, "--steps", 1, "--settings", "scream_tubingen", "--out", tmp_path)
+    assert capsys.readouterr().err.splitlines()[0].startswith("style checks: those of the embedded network")
+    card = json.loads((tmp_path / "scream_tubingen.json").read_text())
+    shown = list(card["stand_ins"].values())
+    assert shown == [
+        "the Summer Palace in Beijing for tubingen",
+        "Hokusai's Great Wave off Kanagawa for the_scream",
+    ]
+
+
+def test_the_courses_checks_need_what_belongs_to_them(monkeypatch, tmp_path, reference):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(InputError, match=r"not here: its tubingen.jpg.*torchvision's SqueezeNet"):
+        checks = reference / "style-transfer-checks.npz"
+        run_script(monkeypatch, "--checks", checks, "--steps", 1, "--out", tmp_path / "out")
 
 
 def test_ctrl_c_leaves_image_and_card_and_ends_with_130(tmp_path, pair):

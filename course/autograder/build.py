@@ -10,7 +10,6 @@ from course.handout import ROOT, make_handout
 from image_utils.writing import save_json, whole_file
 
 SCRIPTS = Path(__file__).with_name("gradescope_files")  # setup.sh and run_autograder
-STYLE_IMAGES = ("tubingen", "starry_night")  # what the notebook's checks look at
 # foolbox: the photographs that techniques are judged on
 PACKAGES = (
     "torch",
@@ -27,7 +26,7 @@ PACKAGES = (
 
 
 def make_skeleton(out):
-    """Make what a submission is laid over: the handout without tests and notebooks, and the images it needs.
+    """Make what a submission is laid over: the handout without tests and notebooks.
 
     Args:
         out: folder to make.
@@ -35,15 +34,10 @@ def make_skeleton(out):
     Returns:
         Path of the folder.
     """
-    from data.style_images import style_image
-
     out = Path(out)
     make_handout(out)
     for needless in ("tests", "course"):
         shutil.rmtree(out / needless, ignore_errors=True)
-    (out / "styles_images").mkdir()
-    for name in STYLE_IMAGES:
-        shutil.copyfile(style_image(name, sample=True), out / "styles_images" / f"{name}.jpg")
     return out
 
 

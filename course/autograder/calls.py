@@ -287,8 +287,8 @@ def notebook(inputs):
     cnn, dtype = load_network().features, torch.FloatTensor
     features_from_img = find("", "style_utils", "features_from_img")
     with torch.no_grad():
-        feats, img = features_from_img(str(style_image("tubingen")), 192, cnn, dtype)
-        of_style, _ = features_from_img(str(style_image("starry_night")), 192, cnn, dtype)
+        feats, img = features_from_img(str(style_image("tubingen", sample=True)), 192, cnn, dtype)
+        of_style, _ = features_from_img(str(style_image("starry_night", sample=True)), 192, cnn, dtype)
         if inputs["name"] == "content":
             nothing = find("", "style_utils", "extract_features")(torch.zeros_like(img), cnn)
             value = find("style_modules", "content_loss", "ContentLoss")()(6e-2, feats[3], nothing[3])

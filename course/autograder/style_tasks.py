@@ -263,7 +263,7 @@ def judge_notebook(reference, key, inputs, answers):
 
 def notebook_inputs(name, key, skeleton, elsewhere):
     """The images and weights are those that the child has; besides, the first of the cases drawn anew."""
-    with np.load(Path(skeleton) / "data" / "style-transfer-checks.npz") as checks:
+    with np.load(Path(skeleton) / "data" / "style_checks.npz") as checks:
         expected = checks[key]
     first = {k: v for k, v in elsewhere.items() if k.endswith("@0")}
     return first | {"name": name, "cases": 1, "right_gram": False, "_expected": expected}
@@ -277,7 +277,7 @@ def tasks(skeleton):
         (lambda cases: _value(gram_reference, "gram", cases)),
     )
     of_style, of_tv = _value(style_reference), _value(tv_reference)
-    notebook = (  # part, title, name in data/style-transfer-checks.npz; other numbers, what is right there
+    notebook = (  # part, title, name in data/style_checks.npz; other numbers, what is right there
         ("content", "content loss", "cl_out", content_inputs, content_reference, "value"),
         ("gram", "Gram matrix", "gm_out", gram_inputs, gram_reference, "gram"),
         ("style", "style loss", "sl_out", own, style_reference, "value"),

@@ -89,7 +89,7 @@ def test_expected_values_stay_with_the_judge(skeleton):
     for task in all_tasks(skeleton, parts.EVERY):
         given = task.make(rng)
         assert not any("expected" in key or key.startswith("_") for key in for_the_child(given))
-    with np.load(skeleton / "data" / "style-transfer-checks.npz") as checks:
+    with np.load(skeleton / "data" / "style_checks.npz") as checks:
         assert checks["gm_out"].shape == (1, 128, 128)  # published: every student has these four
 
 

@@ -73,7 +73,7 @@ def test_only_what_a_student_needs_is_in_it(handout):
     files = {path.relative_to(handout).as_posix() for path in handout.rglob("*") if path.is_file()}
     for needed in (
         "README.md", "Makefile", "requirements.txt", "skeleton.json", "collect_submission.py", "style_transfer.py",
-        "test_style_transfer.ipynb", "data/squeezenet1_1.safetensors", "data/style-transfer-checks.npz",
+        "test_style_transfer.ipynb", "data/squeezenet1_1.safetensors", "data/style_checks.npz",
     ):  # fmt: skip
         assert needed in files, needed
     sheet = {file for file in files if file.startswith(("docs/assignment.md", "docs/sample_", "docs/figures/"))}

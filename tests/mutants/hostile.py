@@ -173,7 +173,7 @@ HOSTILE = [
     hostile(
         "returns_the_published_number",
         "import numpy\nfrom pathlib import Path\n"
-        "checks = numpy.load(Path(__file__).parents[1] / 'data' / 'style-transfer-checks.npz')\n"
+        "checks = numpy.load(Path(__file__).parents[1] / 'data' / 'style_checks.npz')\n"
         "return checks['cl_out'].item()",
         "not on other numbers",
     ),

@@ -11,7 +11,7 @@ from data.style_images import style_image
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
 from style_utils import extract_features, features_from_img, rel_error, style_transfer
 
-CHECKS = Path(__file__).parents[2] / "data" / "style-transfer-checks.npz"
+CHECKS = Path(__file__).parents[2] / "data" / "style_checks.npz"
 
 
 @pytest.fixture(scope="module")
