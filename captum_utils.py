@@ -1,8 +1,5 @@
 """The course's two helpers for attributions computed by Captum, and a copy of the network for Captum to use."""
 
-import copy
-import itertools
-
 import numpy as np
 import torch
 from torch import nn
@@ -10,6 +7,7 @@ from torch import nn
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
 from image_utils.writing import save_figure
+from networks.copies import copy_on_same_weights, write_elsewhere
 from networks.no_trace import untouched
 
 __all__ = ["compute_attributions", "private_copy", "visualize_attr_maps"]
@@ -48,6 +46,9 @@ def visualize_attr_maps(
         alpha: opacity of the maps.
         caption: text below the figure, such as the measured agreement.
 
+    Returns:
+        matplotlib Figure, which a notebook shows.
+
     Raises:
         InputError: the numbers of titles, methods, maps and photographs do not fit.
     """
@@ -69,6 +70,7 @@ def visualize_attr_maps(
         vmax=1,
     )
     save_figure(figure, path)
+    return figure
 
 
 def _standardise(attr):
@@ -112,9 +114,6 @@ def private_copy(model):
     Returns:
         nn.Module that computes the same with the same parameters and buffers.
     """
-    shared = itertools.chain(model.parameters(), model.buffers())
-    twin = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
-    for module in twin.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
+    twin = copy_on_same_weights(model)
+    write_elsewhere(twin)
     return twin

@@ -12,7 +12,6 @@ from data.labels import find_class
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
 from image_utils.writing import save_figure, save_image, whole_file
-from networks.ascent import is_shown
 from visualizers import ClassVisualization
 from visualizers.class_visualization import RECIPES, frame, to_picture
 
@@ -49,9 +48,9 @@ def main():
     recipes = list(RECIPES) if args.recipe == "both" else [args.recipe]
     rows = []
     for recipe in recipes:
-        ascent = Ascent(recipe, args.steps)
-        rows.append(ascent.climb(classes, inputs))
-        write_ascent(ascent, classes, names, inputs.out)
+        record = Record(recipe, args.steps, len(classes))
+        rows.append(record.make(classes, inputs))
+        write_record(record, classes, names, inputs.out)
     grid = image_grid(rows, column_titles=names, row_titles=[f"{r} recipe".capitalize() for r in recipes])
     save_figure(grid, inputs.out / "class_visualization.png")
     if args.show:
@@ -77,70 +76,68 @@ def parser():
     return made
 
 
-class Ascent:
-    """Climbs for several classes at once and keeps what the figures need.
+class Record:
+    """Makes the pictures of several classes, one after the other, and keeps what the figures need.
 
     Attributes:
         recipe: its name.
         steps: number of steps, None for the recipe's own until the first is done.
         shown: dict from iteration to the list of pictures, for the course's frames.
-        film: list of lists of pictures.
-        scores: list of ndarray (N,), one a step.
+        film: the same, for the animation.
+        scores: list of lists, a class's score at each step.
         probabilities: the same.
         pictures: the result, list of PIL images.
     """
 
-    def __init__(self, recipe, steps):
-        self.recipe, self.steps = recipe, steps
-        self.shown, self.film, self.scores, self.probabilities = {}, [], [], []
+    def __init__(self, recipe, steps, classes):
+        self.recipe, self.steps, self.classes = recipe, steps, classes
+        self.shown, self.film, self.scores, self.probabilities, self.pictures = {}, {}, [], [], []
 
-    def climb(self, classes, inputs):
+    def make(self, classes, inputs):
         """Create the pictures; returns them."""
         settings = {} if self.steps is None else {"num_iterations": self.steps}
+        settings |= {"recipe": self.recipe, "seed": inputs.seed, "callback": self.note}
         with tqdm(desc=f"{self.recipe} recipe", unit="step", delay=2, leave=False) as self.progress:
-            self.pictures = ClassVisualization().create_class_visualizations(
-                classes, inputs.model, recipe=self.recipe, seed=inputs.seed, callback=self.note, **settings
-            )
+            self.pictures = ClassVisualization().create_class_visualizations(classes, inputs.model, **settings)
         return self.pictures
 
     def note(self, step):
         """Keep what a step gives."""
-        self.steps = self.progress.total = step.num_iterations
+        self.steps, self.progress.total = step.num_iterations, self.classes * step.num_iterations
         self.progress.update()
-        self.scores.append(step.scores.cpu().numpy())
-        self.probabilities.append(step.probabilities.cpu().numpy())
-        shown = is_shown(step.iteration, self.steps, SHOW_EVERY)
-        every = -(-self.steps // FILM_FRAMES)
-        filmed = is_shown(step.iteration, self.steps, every)
-        if shown or filmed:
-            pictures = [to_picture(image[None], self.recipe) for image in step.images]
-            if shown:
-                self.shown[step.iteration] = pictures
-            if filmed:
-                self.film.append(pictures)
+        if step.iteration == 1:
+            self.scores.append([])
+            self.probabilities.append([])
+        self.scores[-1].append(step.score)
+        self.probabilities[-1].append(step.probability)
+        shown, filmed = step.is_shown(SHOW_EVERY), step.is_shown(-(-self.steps // FILM_FRAMES))
+        picture = to_picture(step.image, self.recipe) if shown or filmed else None
+        for wanted, kept in ((shown, self.shown), (filmed, self.film)):
+            if wanted:
+                kept.setdefault(step.iteration, []).append(picture)
 
 
-def write_ascent(ascent, classes, names, out):
+def write_record(record, classes, names, out):
     """Write the frames, the film, the curves and the pictures of one recipe."""
-    prefix = "class_visualization" if ascent.recipe == "course" else f"class_visualization_{ascent.recipe}"
+    prefix = "class_visualization" if record.recipe == "course" else f"class_visualization_{record.recipe}"
     stems = [
         f"{index}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}" for index, name in zip(classes, names, strict=True)
     ]
-    files = [out / "class_visualization" / f"{stem}_{ascent.recipe}" for stem in stems]
-    for iteration, pictures in ascent.shown.items():
-        frames = [frame(p, name, iteration, ascent.steps) for p, name in zip(pictures, names, strict=True)]
+    files = [out / "class_visualization" / f"{stem}_{record.recipe}" for stem in stems]
+    for iteration, pictures in record.shown.items():
+        frames = [frame(p, name, iteration, record.steps) for p, name in zip(pictures, names, strict=True)]
         if len(names) == 1:
             together = frames[0]
         else:
             for file, single in zip(files, frames, strict=True):
                 save_figure(single, file.with_name(f"{file.name}_iter_{iteration}.png"))
-            caption = f"Iteration {iteration} / {ascent.steps}"
+            caption = f"Iteration {iteration} / {record.steps}"
             together = image_grid([pictures], column_titles=names, caption=caption)
         save_figure(together, out / f"{prefix}_iter_{iteration}.png")
-    for file, picture in zip(files, ascent.pictures, strict=True):
+    for file, picture in zip(files, record.pictures, strict=True):
         save_image(picture, file.with_name(f"{file.name}.png"))
-    save_film(ascent.film, out / f"{prefix}_steps.webp")
-    save_figure(curves(ascent, names), out / f"{prefix}_curves.png")
+    save_film(list(record.film.values()), out / f"{prefix}_steps.webp")
+    save_figure(curves(record, names), out / f"{prefix}_curves.png")
 
 
 def save_film(film, path):
@@ -161,21 +158,21 @@ def mosaic(pictures, columns):
     return np.concatenate([np.concatenate(arrays[i : i + columns], 1) for i in range(0, len(arrays), columns)])
 
 
-def curves(ascent, names):
+def curves(record, names):
     """Draw each class's score and probability over the steps. Returns a Figure."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    steps = np.arange(1, ascent.steps + 1)
+    steps = np.arange(1, record.steps + 1)
     for axis, values, title in (
-        (left, ascent.scores, "Class score"),
-        (right, ascent.probabilities, "Probability of the class"),
+        (left, record.scores, "Class score"),
+        (right, record.probabilities, "Probability of the class"),
     ):
-        lines = axis.plot(steps, np.stack(values), linewidth=1.2)
+        lines = axis.plot(steps, np.transpose(values), linewidth=1.2)
         axis.set(xlabel="Step", title=title)
         axis.spines[["top", "right"]].set_visible(False)
     right.set_ylim(-0.02, 1.02)
     figure.legend(lines, names, loc="outside right center", frameon=False)
-    figure.suptitle(f"The {ascent.recipe} recipe: what the network sees before each step")
+    figure.suptitle(f"The {record.recipe} recipe: what the network sees before each step")
     return figure
 
 

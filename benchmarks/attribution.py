@@ -2,7 +2,8 @@
 
 All see the same 20 photographs, float32, frozen parameters. The limit is the network itself in its best memory
 order: a bare forward pass for Grad-CAM, a forward pass and the gradient by the pixels for the others. Grad-CAM
-needs the gradient above its layer as well; forward pass and that are timed too.
+needs the gradient above its layer as well; forward pass and that are timed too. "Channels last" is the caller's
+choice: images and a copy of the network in that memory order, and under torch.autocast where bfloat16 is named.
 """
 
 import copy
@@ -67,23 +68,27 @@ def _techniques(model, x, y):
         return torch.autograd.grad(scores.gather(1, y[:, None]).sum(), maps)[0]
 
     def variants(function):
-        yield "ours", lambda: function()
-        yield "ours, fast", lambda: function(precision="fast")
-        yield "ours, bf16", lambda: function(precision="bf16")
+        def shorter():
+            with torch.autocast(x.device.type, torch.bfloat16):
+                return function(x.to(**fast), limit_model)
+
+        yield "ours", lambda: function(x, model)
+        yield "ours, channels last", lambda: function(x.to(**fast), limit_model)
+        yield "ours, channels last, bfloat16", shorter
 
     rows = {
         "saliency": {
-            **dict(variants(lambda **p: saliency.compute_saliency_maps(x, y, model, **p))),
+            **dict(variants(lambda x, model: saliency.compute_saliency_maps(x, y, model))),
             "Captum": lambda: Saliency(model).attribute(x.clone().requires_grad_(), target=y).amax(1),
             "limit": forward_and_gradient,
         },
         "guided backprop": {
-            **dict(variants(lambda **p: gc.guided_backprop(x, y, model, **p))),
+            **dict(variants(lambda x, model: gc.guided_backprop(x, y, model))),
             "Captum": lambda: _image_last(GuidedBackprop(model).attribute(x.clone().requires_grad_(), target=y)),
             "limit": forward_and_gradient,
         },
         "Grad-CAM": {
-            **dict(variants(lambda **p: gc.grad_cam(x, y, model, normalize=None, **p))),
+            **dict(variants(lambda x, model: gc.grad_cam(x, y, model, normalize=None))),
             "Captum": lambda: _upsampled(
                 LayerGradCam(model, layer).attribute(x, target=y, relu_attributions=True), size
             ),
@@ -91,7 +96,7 @@ def _techniques(model, x, y):
             "limit": forward,
         },
         "guided Grad-CAM": {
-            **dict(variants(lambda **p: gc.guided_grad_cam(x, y, model, normalize=None, **p))),
+            **dict(variants(lambda x, model: gc.guided_grad_cam(x, y, model, normalize=None))),
             "Captum": lambda: _image_last(
                 GuidedGradCam(model, layer).attribute(x.clone().requires_grad_(), target=y)
             ),

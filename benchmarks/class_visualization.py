@@ -70,7 +70,7 @@ def main():
 
 
 def make_pictures(model, classes, seeds, recipe):
-    """Make every class with every seed, a seed's classes in one batch: (list of PIL images, seconds)."""
+    """Make every class with every seed: (list of PIL images, seconds)."""
     start, pictures = time.perf_counter(), []
     for seed in tqdm(seeds, desc=recipe, leave=False):
         pictures += ClassVisualization().create_class_visualizations(classes, model, recipe=recipe, seed=seed)

@@ -1,13 +1,13 @@
-"""Every attribution of a batch from one forward pass (`networks.one_pass`)."""
+"""Every attribution of a batch from one forward pass (`explain.one_pass`)."""
 
 import torch
 
+from explain.one_pass import gradients
 from image_utils.errors import InputError
+from networks.copies import write_elsewhere
 from networks.layers import default_layer
-from networks.one_pass import gradients
 from networks.scores import class_scores
-from visualizers.gradcam import CustomReLU, guided_product, image_last, localise
-from visualizers.saliency_map import largest_magnitude
+from visualizers.gradcam import fitted, to_array
 
 METHODS = ("saliency", "guided_backprop", "gradcam", "guided_gradcam")
 GUIDED = {"guided_backprop", "guided_gradcam"}
@@ -46,28 +46,26 @@ def explain_batch(model, x, y, methods, layer):
         x,
         score,
         plain="saliency" in wanted,
-        guided=CustomReLU if wanted & GUIDED else None,
+        guided=bool(wanted & GUIDED),
         layer=layer if wanted & LOCALISED else None,
-        functional="guide",
     )
     results = {}
     if found.plain is not None:
-        results["saliency"] = largest_magnitude(found.plain).float().cpu().numpy()
+        results["saliency"] = found.plain.abs().amax(dim=1).float().cpu().numpy()
     if found.guided is not None:
-        results["guided_backprop"] = image_last(found.guided)
+        results["guided_backprop"] = to_array(found.guided.permute(0, 2, 3, 1))
     if found.A is not None:
-        results["gradcam"] = localise(found.A, found.dA, x.shape[2:], normalize="image")
+        cams = (found.dA.mean(dim=(2, 3), keepdim=True) * found.A).sum(dim=1).clamp(min=0)
+        results["gradcam"] = fitted(cams, x.shape[2:], normalize="image")
     if "guided_gradcam" in wanted:
-        results["guided_gradcam"] = guided_product(results["guided_backprop"], results["gradcam"])
+        results["guided_gradcam"] = results["guided_backprop"] * results["gradcam"][..., None]
     return found.outputs.float().cpu(), chosen[0].cpu(), {method: results[method] for method in methods}
 
 
 def make_ready(model, device):
     """Bring a network to a device, in the memory order that is fastest there; it is changed."""
     model.to(device, memory_format=torch.channels_last)
-    for module in model.modules():
-        if isinstance(module, torch.nn.ReLU | torch.nn.ReLU6):
-            module.inplace = False  # in place saves nothing where each ReLU's input is kept for the backward pass
+    write_elsewhere(model)  # in place saves nothing where each ReLU's input is kept for the backward pass
     return model
 
 

@@ -1,8 +1,6 @@
 """What one worker does with one shard, wherever it runs: read, explain, store."""
 
 import concurrent.futures
-import copy
-import itertools
 import os
 import time
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from explain import storage
 from explain.pictures import picture, save_picture
 from explain.reading import read_photo, to_batch
 from explain.shared_pass import explain_batch
+from networks.copies import copy_on_same_weights
 
 TOP = 5
 FIRST = 100  # images that the index page shows
@@ -76,9 +75,7 @@ class Worker:
 
     def twin(self):
         """Return a worker for another thread: modules of its own, the same weights in memory."""
-        tensors = itertools.chain(self.model.parameters(), self.model.buffers())
-        model = copy.deepcopy(self.model, {id(tensor): tensor for tensor in tensors})
-        return Worker(self.plan, model, self.device)
+        return Worker(self.plan, copy_on_same_weights(self.model), self.device)
 
     def run(self, shard, stopped=lambda: False):
         """Explain a shard and store what comes of it.

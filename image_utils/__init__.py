@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from image_utils.blur import blur_image
 from image_utils.loading import image_from_url, load_image
 from image_utils.pixels import (
     SQUEEZENET_MEAN,
@@ -36,6 +37,7 @@ __all__ = [  # noqa: RUF022  (the course's names first)
     "preprocess",
     "deprocess",
     "rescale",
+    "blur_image",
     "Image",
     "T",
     "np",

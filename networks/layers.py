@@ -1,21 +1,22 @@
-"""Layers of a network: finding one by name, choosing one, and cutting the graph there."""
+"""Layers of a network: finding one by name, choosing one, and keeping its maps and their gradient."""
 
 import contextlib
 import difflib
 import functools
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
 from image_utils.errors import InputError
-from networks.no_trace import as_leaf, uncompiled, untouched
+from networks.no_trace import uncompiled, untouched
 
 EDGE = 8  # places by which maps may miss the image's proportions: layers without padding lose some on each side
 
 
-def find_layer(model, layer):
+def find_layer(model: nn.Module, layer: str | nn.Module) -> nn.Module:
     """Find a layer of a network.
 
     Args:
@@ -46,7 +47,7 @@ def _near(name, modules):
     return (near or siblings[-4:] or [known for known in modules if "." not in known])[:6]
 
 
-def default_layer(model, X):
+def default_layer(model: nn.Module, X: torch.Tensor) -> str:
     """Choose the layer for Grad-CAM: the last whose maps still show where things are.
 
     For SqueezeNet it is the course's features[12], the end of `features`. For other networks it is the last of
@@ -69,7 +70,7 @@ def default_layer(model, X):
     return list(map_sizes(model, X))[-1]
 
 
-def early_layer(model, X):
+def early_layer(model: nn.Module, X: torch.Tensor) -> str:
     """Choose a layer that still sees detail: the last of `map_sizes` at least a fifth as high as the image.
 
     Arguments, result and error are those of `default_layer`; where no maps are that high, it is the first layer.
@@ -79,7 +80,7 @@ def early_layer(model, X):
     return fine[-1] if fine else next(iter(sizes))
 
 
-def map_sizes(model, X):
+def map_sizes(model: nn.Module, X: torch.Tensor) -> dict[str, tuple[int, int]]:
     """List the layers that make maps, in the order in which they finish.
 
     These are the modules that hold a convolution, run once, and return maps (N, C, h, w) larger than 1 x 1 that
@@ -121,13 +122,13 @@ def map_sizes(model, X):
     return sizes
 
 
-def like_the_image(maps, X):
+def like_the_image(maps: torch.Tensor, X: torch.Tensor) -> bool:
     """Whether the last two axes of maps can be those of images X, smaller in both by about the same factor."""
     (h, w), (H, W) = maps.shape[2:], X.shape[2:]
     return abs(h * W - w * H) <= EDGE * max(H, W)
 
 
-def check_layout(maps, X):
+def check_layout(maps: torch.Tensor, X: torch.Tensor) -> None:
     """Raise InputError for maps (N, h, w, C), which read as (N, C, h, w) would give nonsense without a word."""
     last = maps.movedim(-1, 1)
     if not like_the_image(maps, X) and like_the_image(last, X):
@@ -135,33 +136,48 @@ def check_layout(maps, X):
 
 
 @contextlib.contextmanager
-def cut_at(layer, *, below=False):
-    """Cut the graph at a layer: inside the block its output is a fresh leaf, and nothing below is differentiated.
+def maps_kept(layer: nn.Module, keeper: object, *, cut: bool = True) -> Iterator[None]:
+    """Keep a layer's maps in `keeper.activation_value`, and their gradient, once computed, in `.gradient_value`.
 
     Args:
-        layer: nn.Module that returns a Tensor (N, C, h, w).
-        below: keep the graph whole after all, for a caller who differentiates by what lies below as well.
-
-    Yields:
-        List that holds the layer's maps, Tensor (N, C, h, w), after the forward pass; empty if it did not run.
+        layer: nn.Module that returns maps, Tensor (N, C, h, w).
+        keeper: any object; both attributes are None at first, then Tensors (N, C, h, w).
+        cut: whether the graph starts at the layer, so that nothing below it is differentiated.
 
     Raises:
-        InputError: from the forward pass, if the layer returns no maps or runs twice.
+        InputError: from the forward pass, if the layer returns no maps or runs twice; from the block, if the score
+            that was differentiated does not depend on the layer.
     """
-    leaves = []
+    keeper.activation_value = keeper.gradient_value = None
 
-    def cut(module, args, output):
+    def keep_gradient(gradient):
+        keeper.gradient_value = gradient
+
+    def keep(module, args, output):
         if not isinstance(output, torch.Tensor) or output.ndim != 4:
             what = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
             raise InputError(f"the layer must return maps (N, C, h, w), not {what}")
-        if leaves:
+        if keeper.activation_value is not None:
             raise InputError("the layer runs more than once in a forward pass; choose one that runs once")
-        leaves.append(output if below else as_leaf(output))
-        return leaves[0].clone()  # an in-place ReLU may follow, and must not overwrite the leaf
+        maps = (output.detach().requires_grad_() if cut else output).clone()
+        if maps.requires_grad:
+            maps.register_hook(keep_gradient)
+        keeper.activation_value = maps
+        return maps.clone()  # an in-place ReLU may follow, and must not overwrite what is kept
 
-    handle = layer.register_forward_hook(cut)
+    handle = layer.register_forward_hook(keep)
     try:
         with uncompiled():
-            yield leaves
+            yield
+    except RuntimeError as problem:
+        if "does not require grad" not in str(problem):
+            raise
+        raise InputError(_unrelated(keeper)) from None
     finally:
         handle.remove()
+
+
+def _unrelated(keeper):
+    if keeper.activation_value is None:
+        return "the layer did not run in the forward pass; choose another"
+    return "the score does not depend on the layer; choose another layer or target"

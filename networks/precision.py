@@ -7,8 +7,10 @@ with it the backward pass, in bfloat16 (8 significant bits) and every reduction 
 """
 
 import contextlib
+from collections.abc import Iterator
 
 import torch
+from torch import nn
 
 from image_utils.errors import InputError
 
@@ -16,7 +18,7 @@ PRECISIONS = ("float32", "fast", "bf16")
 
 
 @contextlib.contextmanager
-def arithmetic(precision, X):
+def arithmetic(precision: str, X: torch.Tensor) -> Iterator[torch.Tensor]:
     """Compute a block in the precision asked for.
 
     Args:
@@ -45,3 +47,20 @@ def arithmetic(precision, X):
             f"the network reshapes its maps by view(), which precision={precision!r} does not allow; "
             "use reshape() or flatten() there, or precision='float32'"
         ) from None
+
+
+@torch.no_grad()
+def memory_layout(model: nn.Module, x: torch.Tensor) -> torch.memory_format:
+    """Choose the memory layout of images: on a CPU, convolutions are half as fast again with the channels last.
+
+    Args:
+        model: network; it runs once, unless the answer is known.
+        x: Tensor (N, C, H, W) that it takes.
+    """
+    if x.device.type != "cpu":
+        return torch.contiguous_format
+    try:
+        model(x.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:  # a network that reshapes its maps with view() cannot take it
+        return torch.contiguous_format
+    return torch.channels_last

@@ -5,12 +5,13 @@ a ReLU called as a function, scripted, or hidden in a custom autograd Function i
 gradient unnoticed. So the forward pass is watched: an operation whose output is its input with the negatives set
 to zero is a ReLU, whatever it is called, and one that the rule did not compute is an error.
 
-    with relus_replaced(model, CustomReLU.apply) as run:
-        scores = run(x)  # and differentiate them here, inside the block
+    with relus_replaced(model, CustomReLU):
+        scores = model(x)  # and differentiate them here, inside the block
 """
 
 import contextlib
 import functools
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from image_utils.errors import InputError
-from networks.no_trace import as_leaf, uncompiled
+from networks.no_trace import uncompiled
 
 FUNCTIONS = {  # how a ReLU is called as a function, and where it levels off
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_), None),
@@ -35,54 +36,69 @@ LOWEST_FIRST = (  # and those that are one if their lowest value is 0
 
 
 @contextlib.contextmanager
-def relus_replaced(model, rule, *, functional="refuse"):
+def relus_replaced(
+    model: nn.Module, rule: type[torch.autograd.Function], *, functional: str = "refuse"
+) -> Iterator[None]:
     """Let `rule` compute every ReLU of a network inside the block, and what computed it before afterwards.
 
     ReLU6 is the rule followed by its ceiling. Activations that are no ReLU (leaky ReLU, GELU, hardswish, ...) keep
-    their own derivative. Differentiate inside the block: checkpointed networks run again in the backward pass.
+    their own derivative. Differentiate inside the block: checkpointed networks run again in the backward pass
+    (ReLUs called as functions inside a checkpoint cannot be guided).
 
     Args:
-        model: nn.Module; inside the block its ReLU modules have another `forward`.
-        rule: function (Tensor, inplace) -> Tensor that computes a ReLU, in the Tensor's own memory if `inplace` is
-            True, such as `CustomReLU.apply`.
+        model: nn.Module; inside the block it and its ReLU modules have another `forward`.
+        rule: autograd Function of one Tensor that computes max(x, 0) and saves x and that, such as `CustomReLU`.
+            It need not know of ReLUs that write in place.
         functional: "refuse" a network that calls ReLUs as functions (F.relu, torch.relu, x.relu_(), F.relu6), or
             "guide" these too. Other tools replace modules only.
 
-    Yields:
-        Function x -> model(x).
-
     Raises:
-        InputError: from that function, if a ReLU ran that the rule did not compute, or if none ran at all.
+        InputError: from the network's first call, if a ReLU ran that the rule did not compute, or if none ran.
     """
     if functional not in ("refuse", "guide"):
         raise InputError(f"functional must be 'refuse' or 'guide', not {functional!r}")
     watch = _Watch(rule)
-    modules = [(module, ceiling) for module in model.modules() for ceiling in _ceilings(module)]
     functions = _ReplaceFunctions(watch) if functional == "guide" else contextlib.nullcontext()
-    try:
-        for module, ceiling in modules:
-            module.forward = functools.partial(watch.rectify, ceiling=ceiling, inplace=module.inplace)
+    with contextlib.ExitStack() as replaced:
+        for module in model.modules():
+            for ceiling in _ceilings(module):
+                rectify = functools.partial(watch.rectify, ceiling=ceiling, inplace=module.inplace)
+                replaced.enter_context(_other_forward(module, rectify))
+        run = functools.partial(_run, model.forward, watch, functional)
+        replaced.enter_context(_other_forward(model, run))
         with uncompiled(), functions:
-            yield functools.partial(_run, model, watch, functional)
+            yield
+
+
+@contextlib.contextmanager
+def _other_forward(module, forward):
+    """Give a module another `forward`, and back what it had, which may be none but its class's."""
+    before = vars(module).get("forward")
+    module.forward = forward
+    try:
+        yield
     finally:
-        for module, _ in modules:
-            vars(module).pop("forward", None)
+        vars(module).pop("forward", None)
+        if before is not None:
+            module.forward = before
 
 
-def _run(model, watch, functional, x):
+def _run(forward, watch, functional, x, *args, **kwargs):
+    """Run the network; the first time, watch what it does with the first image."""
     if watch.satisfied:
-        return model(x)
+        return forward(x, *args, **kwargs)
     # What runs for one image runs for all of a batch, and watching costs half as much as computing. It runs as it
     # will when it is differentiated: without a gradient nn.TransformerEncoderLayer, for one, takes another path.
     alone = len(x) == 1 and torch.is_grad_enabled() and x.requires_grad
     with watch, torch.enable_grad():
-        outputs = model(x.clone() if alone else as_leaf(x[:1]).clone())
+        first = x if alone else x[:1].detach().requires_grad_()
+        outputs = forward(first.clone(), *args, **kwargs)
     if watch.missed:
         raise InputError(_explain(watch.missed, functional))
     if not watch.replaced:
         raise InputError("the network runs no ReLU, so guided backpropagation would be its plain gradient")
     watch.satisfied = True
-    return outputs if alone else model(x)
+    return outputs if alone else forward(x, *args, **kwargs)
 
 
 def _explain(missed, functional):
@@ -126,6 +142,24 @@ class _ReplaceFunctions(TorchFunctionMode):
         return self.watch.rectify(x, ceiling=FUNCTIONS[func], inplace=inplace or func in IN_PLACE)
 
 
+class _InPlace(torch.autograd.Function):
+    """A ReLU in the memory of its input whose backward pass is a rule's."""
+
+    @staticmethod
+    def forward(ctx, x, rule):
+        """Compute max(x, 0), and save x and that for the rule."""
+        ctx.rule, before = rule, x.clone()
+        ctx.mark_dirty(x)
+        output = x.clamp_(min=0)
+        ctx.save_for_backward(before, output)
+        return output
+
+    @staticmethod
+    def backward(ctx, dout):
+        """Pass the signal on by the rule."""
+        return ctx.rule.backward(ctx, dout), None
+
+
 class _Watch(TorchDispatchMode):
     """Sees every operation that runs, and tells the ReLUs that the rule computed from those it did not."""
 
@@ -141,13 +175,12 @@ class _Watch(TorchDispatchMode):
         """Compute a ReLU by the rule; `inplace` overwrites the input, as whoever else holds it expects."""
         self.in_rule = True
         try:
+            self.replaced += 1
             if inplace and ceiling is None and not input._is_view():
-                self.replaced += 1
-                return self.rule(input, True)
-            output = self.rule(input, False)
+                return _InPlace.apply(input, self.rule)
+            output = self.rule.apply(input.clone() if inplace else input)
             if ceiling is not None:
                 output = output.clamp(max=ceiling)
-            self.replaced += 1
             return input.copy_(output) if inplace else output
         finally:
             self.in_rule = False

@@ -1,11 +1,32 @@
-"""Choosing the number that an attribution explains."""
+"""Choosing the number that a technique explains or climbs."""
+
+import contextlib
+import operator
+import re
+from collections.abc import Callable, Iterator
 
 import torch
+from torch import nn
 
 from image_utils.errors import InputError
 
+# Autograd's names for operations that only rearrange or average what they are given.
+AVERAGING = {
+    "AdaptiveAvgPool2DBackward",
+    "AliasBackward",
+    "AsStridedBackward",
+    "AvgPool2DBackward",
+    "CloneBackward",
+    "MeanBackward",
+    "ReshapeAliasBackward",
+    "SqueezeBackward",
+    "ToCopyBackward",
+    "UnsafeViewBackward",
+    "ViewBackward",
+}
 
-def class_scores(scores, y):
+
+def class_scores(scores: torch.Tensor, y) -> torch.Tensor:
     """Pick each image's score of its own class.
 
     Args:
@@ -33,7 +54,7 @@ def class_scores(scores, y):
     return scores.gather(1, y.view(-1, 1)).squeeze(1)
 
 
-def target_scores(outputs, y, target=None):
+def target_scores(outputs, y, target: Callable | None = None) -> torch.Tensor:
     """Pick the number an attribution explains: the class score, or whatever the caller asks for.
 
     Args:
@@ -57,16 +78,97 @@ def target_scores(outputs, y, target=None):
     return scores
 
 
-def check_images(X):
-    """Raise InputError unless X is a floating-point Tensor (N, C, H, W), none of these 0."""
-    if not isinstance(X, torch.Tensor) or X.ndim != 4 or not X.is_floating_point():
-        what = f"{X.dtype} of {tuple(X.shape)}" if isinstance(X, torch.Tensor) else type(X).__name__
-        raise InputError(f"images must be a floating-point Tensor (N, C, H, W), not {what}")
-    if 0 in X.shape:
-        raise InputError(f"images must not be empty; their shape is {tuple(X.shape)}")
+def pass_last_relu(scores: torch.Tensor, *, only_dead: bool = False) -> None:
+    """Let the backward pass ignore a ReLU that stands between the class scores and the last layer with weights.
+
+    SqueezeNet's score is the average of ReLU(class map). Where the map is negative the score has no gradient, and
+    where all of it is negative there is none at all. Passing the gradient through the ReLU as if it were not there
+    gives the gradient of the map's average before the ReLU, which is never lost. The ReLU is found by following
+    the graph back from the scores through operations that only rearrange or average; a network whose scores come
+    straight from a linear layer has none there, and nothing happens. Only this one graph is changed.
+
+    Args:
+        scores: Tensor (N, C), class scores with their graph; call this before differentiating.
+        only_dead: only for images through which the ReLU passes no gradient at all.
+    """
+    node = scores.grad_fn
+    while node is not None and _operation(node) in AVERAGING:
+        node = node.next_functions[0][0]
+    if node is None or _operation(node) != "ReluBackward":
+        return
+
+    def instead(passed, arriving):
+        (passed,), (arriving,) = passed, arriving
+        if not only_dead:
+            return (arriving,)
+        alive = (passed != 0).flatten(1).any(dim=1).view(-1, *[1] * (passed.ndim - 1))
+        return (torch.where(alive, passed, arriving),)
+
+    node.register_hook(instead)
 
 
-def check_maps(x: torch.Tensor, name: str) -> None:
+def _operation(node):
+    return re.sub(r"\d+$", "", node.name())
+
+
+class LastScores:
+    """The scores that a network returned last, Tensor (N, C) outside the graph."""
+
+    scores: torch.Tensor | None = None
+
+
+@contextlib.contextmanager
+def climbable(model: nn.Module) -> Iterator[LastScores]:
+    """Inside, an image whose scores a last ReLU has cut to zero has a gradient all the same; see `pass_last_relu`.
+
+    Yields:
+        LastScores.
+    """
+    last = LastScores()
+
+    def note(module, args, scores):
+        if isinstance(scores, torch.Tensor):
+            pass_last_relu(scores, only_dead=True)
+            last.scores = scores.detach()
+
+    handle = model.register_forward_hook(note)
+    try:
+        yield last
+    finally:
+        handle.remove()
+
+
+def first_scores(model: nn.Module, X: torch.Tensor) -> torch.Tensor:
+    """Compute the scores of images that the network may not take, without a graph.
+
+    Raises:
+        InputError: it does not take them.
+    """
+    try:
+        with torch.no_grad():
+            return model(X)
+    except InputError:
+        raise
+    except (RuntimeError, AssertionError, ValueError) as problem:
+        reason = str(problem).strip().splitlines()[0]
+        raise InputError(f"the network does not take images of shape {tuple(X.shape)}: {reason}") from None
+
+
+def class_index(target) -> int:
+    """Return a class index given as any kind of integer.
+
+    Raises:
+        InputError: no integer.
+    """
+    try:
+        if isinstance(target, bool):
+            raise TypeError
+        return operator.index(target)
+    except TypeError:
+        raise InputError(f"a class must be given by its index, an integer, not {target!r}") from None
+
+
+def check_maps(x: object, name: str) -> None:
     """Raise InputError unless x is a floating-point Tensor (N, C, H, W) that is not empty.
 
     Args:
@@ -77,3 +179,15 @@ def check_maps(x: torch.Tensor, name: str) -> None:
         raise InputError(f"{name} must be a floating-point Tensor (N, C, H, W), not {type(x).__name__}")
     if x.ndim != 4 or not x.is_floating_point() or x.numel() == 0:
         raise InputError(f"{name} must be a floating-point Tensor (N, C, H, W), not {x.dtype} of {tuple(x.shape)}")
+
+
+def check_images(X: torch.Tensor) -> None:
+    """Raise InputError unless X is a floating-point Tensor (N, C, H, W) of finite numbers, not empty."""
+    check_maps(X, "images")
+    finite = X.detach().isfinite().flatten(1).all(dim=1)
+    if not finite.all():
+        wrong = finite.logical_not().nonzero().flatten().tolist()
+        which = "image {0} holds" if len(wrong) == 1 else "images {0} hold"
+        raise InputError(
+            f"{which.format(', '.join(map(str, wrong)))} NaN or infinite values (counted from 0): not finite"
+        )

@@ -1,6 +1,5 @@
 """What a network makes of an image, layer by layer."""
 
-import contextlib
 import operator
 from collections.abc import Iterator, Sequence
 
@@ -8,6 +7,7 @@ import torch
 from torch import nn
 
 from image_utils.errors import InputError
+from networks.copies import out_of_place
 from networks.no_trace import untouched
 from networks.precision import arithmetic
 
@@ -86,19 +86,6 @@ class Features(Sequence):
             height, width = self._shape[2:]
             reason = str(problem).splitlines()[0]
             raise InputError(f"the network cannot take an image of {width} x {height} pixels: {reason}") from None
-
-
-@contextlib.contextmanager
-def out_of_place(network: nn.Module) -> Iterator[None]:
-    """Inside, parts that would overwrite their input write elsewhere; cheaper than to copy it first."""
-    overwriting = [part for part in network.modules() if getattr(part, "inplace", False) is True]
-    try:
-        for part in overwriting:
-            part.inplace = False
-        yield
-    finally:
-        for part in overwriting:
-            part.inplace = True
 
 
 def check_sequential(cnn: nn.Module) -> None:

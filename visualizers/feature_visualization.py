@@ -27,11 +27,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from image_utils.errors import at_least
 from image_utils.pixels import to_normalised
-from networks.ascent import Start, at_least, pass_last_relu
-from networks.no_trace import as_leaf
-from networks.precision import arithmetic
-from networks.scores import class_scores
+from networks.ascent import Start, report
+from networks.no_trace import untouched
+from networks.precision import memory_layout
+from networks.scores import class_scores, first_scores, pass_last_relu
 
 # C: eigenvectors of the colour covariance of the 20 sample photographs (RGB, 0 to 1), each times the root of its
 # eigenvalue, all divided by the largest column's length. Columns: light and dark, blue against yellow, green.
@@ -129,26 +130,24 @@ def channels_dropped(model, start):
 
 
 def ascend_spectrum(
-    model,
-    targets,
+    model: nn.Module,
+    target_y: int,
+    start: Start,
     *,
-    num_iterations=150,
-    learning_rate=0.03,
-    max_angle=15,
-    max_scale=1.4,
-    max_shift=0.1,
-    noise=0.1,
-    precision="float32",
-    size=224,
-    seed=None,
-    dtype=torch.float32,
+    num_iterations: int = 150,
+    learning_rate: float = 0.03,
+    max_angle: float = 15,
+    max_scale: float = 1.4,
+    max_shift: float = 0.1,
+    noise: float = 0.1,
     callback=None,
-):
-    """Climb the log odds of each class in the spectrum of its picture.
+) -> torch.Tensor:
+    """Climb the log odds of a class in the spectrum of its picture.
 
     Args:
-        model: classification network in the state `untouched` gives it.
-        targets: N class indices.
+        model: classification network; left as it was.
+        target_y: class index.
+        start: ascent.Start: the picture's size and kind of numbers, and the random numbers.
         num_iterations: steps of Adam. The learning rate is constant in the first half and falls linearly in the
             second, which averages over the last views.
         learning_rate: of Adam, in units of z.
@@ -156,41 +155,41 @@ def ascend_spectrum(
         max_scale: largest random magnification; also the largest reduction.
         max_shift: largest random shift, in half widths and half heights, either way.
         noise: standard deviation of the noise on each view, in normalised pixels.
-        precision: of the network, "float32", or "fast" or "bf16"; see `networks.precision`.
-        size: height and width in pixels, or (height, width).
-        seed: integer, or None for a fresh one.
-        dtype: torch.float32 or torch.FloatTensor.
         callback: function of an `ascent.Step`, called after each step.
 
     Returns:
-        Tensor (N, 3, H, W), normalised; as pixels it lies in [0, 1].
+        Tensor (1, 3, H, W), normalised; as pixels it lies in [0, 1].
 
     Raises:
-        InputError: an argument is out of range.
+        InputError: an argument is out of range, or the network does not fit.
     """
     at_least(1, num_iterations=num_iterations, max_scale=max_scale)
     at_least(0, learning_rate=learning_rate, max_angle=max_angle, max_shift=max_shift, noise=noise)
-    start = Start(model, targets, size=size, seed=seed, dtype=dtype)
     height, width = start.height, start.width
     single = torch.promote_types(start.like["dtype"], torch.float32)  # Fourier transforms take no shorter numbers
-    scale = inverse_frequency(height, width, device=start.like["device"], dtype=single)
-    z = as_leaf(FIRST_SPECTRUM * start.noise(3, height, width // 2 + 1, 2).to(single))
-    adam = torch.optim.Adam([z], lr=learning_rate)
-    images = to_normalised(picture_from_spectrum(z, scale, width))
-    for t in range(num_iterations):
-        seen = view(
-            images,
-            angle=start.uniform(-max_angle, max_angle),
-            scale=max_scale ** start.uniform(-1, 1),
-            shift=(start.uniform(-max_shift, max_shift), start.uniform(-max_shift, max_shift)),
-        )
-        seen = (seen + noise * start.noise(3, height, width)).to(**start.like)
-        with channels_dropped(model, start), arithmetic(precision, seen) as seen:
-            scores = model(seen).to(z.dtype)
-        pass_last_relu(scores)
-        (z.grad,) = torch.autograd.grad(-log_odds(scores, start.targets).sum(), z)
-        adam.param_groups[0]["lr"] = learning_rate * min(1.0, 2 * (1 - t / num_iterations))
-        adam.step()
-        images = to_normalised(picture_from_spectrum(z, scale, width))
-        start.report(callback, t + 1, num_iterations, images, scores)
-    return images.detach()[: start.wanted].to(**start.like)
+    with untouched(model, torch.zeros(1, 3, height, width, **start.like)) as grey:
+        class_scores(first_scores(model, grey), [target_y])  # before any work: does the network fit?
+        layout = memory_layout(model, grey.detach())
+    with untouched(model), channels_dropped(model, start):
+        target = torch.tensor([target_y], device=start.like["device"])
+        scale = inverse_frequency(height, width, device=start.like["device"], dtype=single)
+        z = (FIRST_SPECTRUM * start.noise(3, height, width // 2 + 1, 2).to(single)).requires_grad_()
+        adam = torch.optim.Adam([z], lr=learning_rate)
+        image = to_normalised(picture_from_spectrum(z, scale, width))
+        for t in range(num_iterations):
+            seen = view(
+                image,
+                angle=start.uniform(-max_angle, max_angle),
+                scale=max_scale ** start.uniform(-1, 1),
+                shift=(start.uniform(-max_shift, max_shift), start.uniform(-max_shift, max_shift)),
+            )
+            seen = (seen + noise * start.noise(3, height, width)).to(**start.like)
+            scores = model(seen.contiguous(memory_format=layout)).to(single)
+            pass_last_relu(scores)
+            adam.zero_grad()
+            (-log_odds(scores, target)).sum().backward()
+            adam.param_groups[0]["lr"] = learning_rate * min(1.0, 2 * (1 - t / num_iterations))
+            adam.step()
+            image = to_normalised(picture_from_spectrum(z, scale, width))
+            report(callback, t + 1, num_iterations, image, scores, target_y)
+    return image.detach().to(**start.like)

@@ -26,15 +26,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from image_utils.errors import InputError
 from image_utils.pixels import to_input, to_normalised, to_pixels
-from networks.no_trace import as_leaf, untouched
-from networks.scores import check_images, class_scores
+from networks.no_trace import untouched, variable
+from networks.precision import memory_layout
+from networks.scores import class_scores
 from visualizers.minimal_fooling import LEVELS, smallest_change, target_margin
 
-STEP = 10.0  # length of a step of the course's recipe, L2 in normalised pixels
-MAX_STEPS = 100
 ROUNDING = 0.1  # share of the margin that may be lost where an image alone takes other code in the network
 
 
@@ -62,7 +62,7 @@ class MinimalFooling:
 class FoolingImage:
     """Fooling images for a classification network; the course's class."""
 
-    def make_fooling_image(self, X, target_y, model):
+    def make_fooling_image(self, X: torch.Tensor, target_y: int | torch.Tensor, model: nn.Module) -> torch.Tensor:
         """Climb the target's score until the network sees the target, for at most 100 steps.
 
         Each image goes alone, with its own gradient norm and its own end. One that is seen as the target already
@@ -87,10 +87,29 @@ class FoolingImage:
         Source:
             The course's recipe, after Szegedy et al. 2014.
         """
-        check_images(X)
-        target = _targets(target_y, X)
-        with untouched(model):
-            return torch.cat([climb(x, t, model) for x, t in zip(X.split(1), target.split(1), strict=True)])
+        targets = class_indices(target_y, X)
+        learning_rate = 10  # length of a step, L2 in normalised pixels
+        max_iter = 100
+        found = []
+        with untouched(model, X) as X:
+            for X_fooling, target_y in zip(X.split(1), targets, strict=True):  # each image on its own
+                for it in range(max_iter):  # noqa: B007  (the skeleton's name)
+                    X_fooling = X_fooling_var = variable(X_fooling)  # one image, both names of the skeleton
+                    # >>> Solution: stop if the network sees the target; else a step up the target's score
+                    scores = model(X_fooling_var)
+                    score = class_scores(scores, [target_y])
+                    if scores.argmax() == target_y:
+                        break
+                    score.backward(retain_graph=True)
+                    if not X_fooling_var.grad.any():  # a score that ends in a ReLU: lower the others instead
+                        scores.log_softmax(dim=1)[0, target_y].backward()
+                    g = X_fooling_var.grad
+                    if not g.any():
+                        break
+                    X_fooling = X_fooling + learning_rate * g / g.norm()
+                    # <<< Solution
+                found.append(X_fooling.detach())
+        return torch.cat(found)
 
     def make_minimal_fooling_image(self, X, target_y, model, *, steps=72, margin=0.05, batch_size=16):
         """Search the smallest change of 8-bit pixels after which the network sees the target.
@@ -119,20 +138,22 @@ class FoolingImage:
         Source:
             visualizers.minimal_fooling; after Rony et al. 2019.
         """
-        check_images(X)
-        target = _targets(target_y, X)
+        target = torch.tensor(class_indices(target_y, X))
         if X.shape[1] != 3:
             raise InputError(f"8-bit images have 3 channels; X has {X.shape[1]}")
         if operator.index(steps) < 1 or operator.index(batch_size) < 1:
             raise InputError(f"steps and batch_size must be at least 1, not {steps} and {batch_size}")
         if not 0 < margin < float("inf"):
             raise InputError(f"margin must be a positive number, not {margin}")
-        # >>> Solution: the nearest 8-bit image, its smallest change, and what the network says to the result
-        with untouched(model):
-            x = nearest_levels(X)
+        with untouched(model, X):
+            x, target = nearest_levels(X), target.to(X.device)
             change, steps_taken = torch.zeros_like(x), torch.zeros(len(x), dtype=torch.int64, device=x.device)
             todo = torch.as_tensor(judge(to_images(x), target, model, like=X) < margin).nonzero().flatten()
-            network = _of_levels(model, x[:1], X.dtype)
+            layout = memory_layout(model, to_normalised(x[:1] / LEVELS).to(X.dtype))
+
+            def network(levels):
+                return model(to_normalised(levels / LEVELS).to(X.dtype).contiguous(memory_format=layout))
+
             for some in todo.split(batch_size) if len(todo) else ():
                 change[some], _, steps_taken[some] = smallest_change(
                     network, x[some], target[some], steps=steps, margin=margin
@@ -148,67 +169,38 @@ class FoolingImage:
             linf=flat.abs().amax(dim=1).numpy(),
             steps=steps_taken.cpu().numpy(),
         )
-        # <<< Solution
 
 
-def climb(x, target, model):
-    """Take the course's steps for one image: at most 100 times, unless the target is seen, add 10 g / ||g||.
+def class_indices(target_y, X: torch.Tensor) -> list[int]:
+    """Return a class for each image of X (N, ...), from one integer or N. The scores show whether they exist.
 
-    Args:
-        x: float Tensor (1, 3, H, W), normalised; not changed.
-        target: int64 Tensor (1,).
-        model: classification network, frozen and in evaluation mode.
-
-    Returns:
-        Tensor like x.
+    Raises:
+        InputError: not so many integers.
     """
-    # >>> Solution: scores; stop if the largest is the target's; its gradient g; a step
-    x = x.detach().clone()
-    for _ in range(MAX_STEPS):
-        leaf = as_leaf(x)
-        scores = model(leaf.clone())  # the clone: a network may begin in place
-        score = class_scores(scores, target)
-        if scores.argmax(dim=1) == target:
-            break
-        (g,) = torch.autograd.grad(score.sum(), leaf, retain_graph=True)
-        if not g.any():
-            (g,) = torch.autograd.grad(class_scores(scores.log_softmax(dim=1), target).sum(), leaf)
-        if not g.any():
-            break
-        x = x + STEP * g / g.norm()
-    return x
-    # <<< Solution
-
-
-def _targets(target_y, X):
-    """Return int64 Tensor (N,) on X's device. Whether the network has these classes shows in its scores."""
     try:
-        target = torch.as_tensor(target_y, device=X.device)
+        target = torch.as_tensor(target_y)
     except (TypeError, ValueError, RuntimeError):
         target = torch.zeros(0)
-    if target.numel() == 1:
-        target = target.reshape(1).expand(len(X))
+    target = target.expand(len(X)) if target.numel() == 1 and target.ndim < 2 else target
     if target.shape != (len(X),) or target.dtype == torch.bool or target.is_floating_point():
         raise InputError(f"target_y must be a class index, or {len(X)} of them, one an image, not {target_y!r}")
-    return target.long()
+    return target.tolist()
 
 
-def nearest_levels(X):
+def nearest_levels(X: torch.Tensor) -> torch.Tensor:
     """Return the 8-bit image nearest to normalised pixels, as whole numbers 0 to 255 in float32 or better."""
-    # >>> Solution: undo the normalisation, round, clip
     dtype = torch.promote_types(X.dtype, torch.float32)
     return (LEVELS * to_pixels(X.detach().to(dtype))).round().clamp(0, LEVELS)
-    # <<< Solution
 
 
-def to_images(levels):
+def to_images(levels: torch.Tensor) -> np.ndarray:
     """Return whole levels (N, 3, H, W) as uint8 ndarray (N, H, W, 3)."""
-    # >>> Solution: channels last, uint8
     return levels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
-    # <<< Solution
 
 
-def judge(images, target_y, model, *, like=None):
+def judge(
+    images: np.ndarray, target_y: int | torch.Tensor, model: nn.Module, *, like: torch.Tensor | None = None
+) -> np.ndarray:
     """Measure by how much the network sees the target in 8-bit images, each given alone, as a saved file would be.
 
     Args:
@@ -224,31 +216,7 @@ def judge(images, target_y, model, *, like=None):
         InputError: shapes, dtype or targets do not fit.
     """
     X = to_input(images).to(next(model.parameters()) if like is None else like)
-    target = _targets(target_y, X)
-    # >>> Solution: the margin of each image alone
+    targets = torch.tensor(class_indices(target_y, X), device=X.device)
     with untouched(model), torch.no_grad():
-        margins = [target_margin(model(x[None]), t[None]) for x, t in zip(X, target, strict=True)]
+        margins = [target_margin(model(x[None]), t[None]) for x, t in zip(X, targets, strict=True)]
     return torch.cat(margins).cpu().double().numpy()
-    # <<< Solution
-
-
-def _of_levels(model, x, dtype):
-    """Return the network as a function of levels (N, 3, H, W), in the memory layout that suits it."""
-    # >>> Solution: normalise levels / 255, then the model
-    layout = _layout(model, to_normalised(x / LEVELS).to(dtype))
-    return lambda levels: model(to_normalised(levels / LEVELS).to(dtype).contiguous(memory_format=layout))
-    # <<< Solution
-
-
-@torch.no_grad()
-def _layout(model, x):
-    """Choose the memory layout: on a CPU, convolutions are half as fast again with the channels last."""
-    # >>> Solution: torch.contiguous_format is right everywhere
-    if x.device.type != "cpu":
-        return torch.contiguous_format
-    try:
-        model(x.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:  # a network that reshapes its maps with view() cannot take it
-        return torch.contiguous_format
-    return torch.channels_last
-    # <<< Solution

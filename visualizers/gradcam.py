@@ -25,16 +25,18 @@ show where the class is; multiplied with guided backpropagation they show which 
     details = GradCam().guided_backprop(X, y, model)         # (5, 224, 224, 3)
 """
 
+import copy
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from image_utils.errors import InputError
 from image_utils.pixels import rescale
-from networks.layers import check_layout, cut_at, default_layer, find_layer
-from networks.no_trace import as_leaf, untouched
-from networks.one_pass import gradients
-from networks.precision import arithmetic
+from networks.layers import check_layout, default_layer, find_layer, maps_kept
+from networks.no_trace import untouched
 from networks.relus import relus_replaced
 from networks.scores import check_images, target_scores
 
@@ -50,152 +52,86 @@ class CustomReLU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x, inplace=False):
-        """Compute max(x, 0) of a Tensor of any shape, in its own memory if `inplace`."""
-        output = x.clamp_(min=0) if inplace else x.clamp(min=0)
-        if inplace:
-            ctx.mark_dirty(x)
-        ctx.save_for_backward(output)  # positive where x was
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute max(x, 0) of a Tensor of any shape; x and the result are kept in `self.saved_tensors`."""
+        output = x.clamp(min=0)
+        self.save_for_backward(x, output)
         return output
 
     @staticmethod
-    def backward(ctx, dout):
+    def backward(self, dout: torch.Tensor) -> torch.Tensor:
         """Let the signal dout, shaped like x, pass where both x and dout are positive."""
-        # >>> Solution: return the guided signal
-        (output,) = ctx.saved_tensors
-        # threshold_backward is a ReLU's own backward pass in one kernel: its signal where the output is positive.
-        return torch.ops.aten.threshold_backward(dout, output, 0).clamp_(min=0), None  # none for `inplace`
+        ctx = self  # the course's skeleton says self; PyTorch's documentation says ctx
+        # >>> Solution: return the signal that passes on, by x and dout
+        x, _ = ctx.saved_tensors
+        return (x > 0) * dout.clamp(min=0)
         # <<< Solution
-
-
-def class_activation_map(A, dA):
-    """Weight maps by their mean gradient, add them up and keep what is positive.
-
-    Args:
-        A: Tensor (N, K, h, w), a layer's maps.
-        dA: Tensor (N, K, h, w), d score / d A.
-
-    Returns:
-        Tensor (N, h, w), at least 0.
-
-    Source:
-        Selvaraju et al. 2017, equations 1 and 2.
-    """
-    # >>> Solution: alpha, the mean of dA over the places, then the ReLU of the weighted sum of the maps
-    alpha = dA.mean(dim=(2, 3), keepdim=True)
-    return (alpha * A).sum(dim=1).clamp(min=0)
-    # <<< Solution
-
-
-def localise(A, dA, size, *, upsampling="bicubic", normalize="batch"):
-    """Turn a layer's maps and their gradient into Grad-CAM's result, an array as large as the images.
-
-    Args:
-        A: Tensor (N, K, h, w), a layer's maps.
-        dA: Tensor (N, K, h, w), d score / d A.
-        size: (H, W) of the images.
-        upsampling: as in `GradCam.grad_cam`.
-        normalize: as in `GradCam.grad_cam`.
-
-    Returns:
-        float32 ndarray (N, H, W), or (N, h, w) without upsampling.
-
-    Raises:
-        InputError: values that are not finite.
-
-    Source:
-        Selvaraju et al. 2017, section 3.
-    """
-    # >>> Solution: the class activation map; resize it and stretch it
-    cams = class_activation_map(A, dA).float().cpu().numpy()
-    if not np.isfinite(cams).all():
-        raise InputError("Grad-CAM is not finite: the images or the network's numbers are not, or overflow")
-    if upsampling is not None:
-        cams = _resize(cams, size, UPSAMPLING[upsampling])
-    if normalize == "batch":
-        return _stretch(cams)
-    return cams if normalize is None else np.stack([_stretch(cam) for cam in cams])
-    # <<< Solution
-
-
-def image_last(gradient):
-    """Turn a gradient by the pixels, Tensor (N, 3, H, W), into a float32 ndarray (N, H, W, 3)."""
-    return gradient.permute(0, 2, 3, 1).float().cpu().numpy()
-
-
-def guided_product(details, cams):
-    """Multiply guided backpropagation (N, H, W, 3) with Grad-CAM (N, H, W), as guided Grad-CAM does.
-
-    Source:
-        Selvaraju et al. 2017, section 3.2.
-    """
-    # >>> Solution: the product, pixel by pixel
-    return details * cams[..., None]
-    # <<< Solution
 
 
 class GradCam:
     """Guided backpropagation, Grad-CAM and guided Grad-CAM of a classification network; the course's class."""
 
     def guided_backprop(
-        self, X_tensor, y_tensor, gc_model, *, target=None, functional="refuse", precision="float32"
-    ):
+        self,
+        X_tensor: torch.Tensor,
+        y_tensor: torch.Tensor,
+        gc_model: nn.Module,
+        *,
+        target: Callable | None = None,
+        functional: str = "refuse",
+    ) -> np.ndarray:
         """Compute the gradient of the class score by the pixels, every ReLU passing positive signals only.
 
         ReLU and ReLU6 follow the rule; other activations keep their own derivative.
 
         Args:
-            X_tensor: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            X_tensor: float Tensor (N, C, H, W), normalised, on the model's device; not changed.
             y_tensor: int64 Tensor (N,), the classes to explain.
-            gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            gc_model: classification network (N, C, H, W) -> (N, K); left as it was.
             target: what to explain instead of the class score: function of the network's output that returns one
                 number an image, Tensor (N,).
             functional: "refuse" a network that calls ReLUs as functions, or "guide" these too; the course's method
                 and Captum replace modules only, and are plain gradients there.
-            precision: "float32", or "fast" or "bf16"; see `networks.precision`.
 
         Returns:
-            float32 ndarray (N, H, W, 3), score units per unit of normalised pixel.
+            float32 ndarray (N, H, W, C), score units per unit of normalised pixel.
 
         Raises:
-            InputError: shapes, dtypes or labels do not fit; a ReLU cannot be reached; there is no ReLU.
+            InputError: shapes, dtypes or labels do not fit; an image is not finite; a ReLU cannot be reached, or
+                there is none.
 
         Source:
             Springenberg et al. 2015, section 3.4.
         """
-        check_images(X_tensor)
-        # >>> Solution: with CustomReLU in the place of every ReLU, the gradient of the scores' sum by the pixels
-        x = as_leaf(X_tensor)
         with (
-            untouched(gc_model),
-            arithmetic(precision, x) as images,
-            relus_replaced(gc_model, CustomReLU.apply, functional=functional) as run,
+            untouched(gc_model, X_tensor) as X_tensor,
+            relus_replaced(gc_model, CustomReLU, functional=functional),
         ):
-            scores = target_scores(run(images), y_tensor, target)
-            (gradient,) = torch.autograd.grad(scores.sum(), x)
-        return image_last(gradient)
-        # <<< Solution
+            # >>> Solution: the class scores' gradient by the pixels, channels last; all ReLUs are CustomReLUs
+            scores = target_scores(gc_model(X_tensor), y_tensor, target)
+            scores.sum().backward()
+            return to_array(X_tensor.grad.permute(0, 2, 3, 1))
+            # <<< Solution
 
     def grad_cam(
         self,
-        X_tensor,
-        y_tensor,
-        gc_model,
+        X_tensor: torch.Tensor,
+        y_tensor: torch.Tensor,
+        gc_model: nn.Module,
         *,
-        layer=None,
-        target=None,
-        upsampling="bicubic",
-        normalize="batch",
-        precision="float32",
-    ):
+        layer: str | nn.Module | None = None,
+        target: Callable | None = None,
+        upsampling: str | None = "bicubic",
+        normalize: str | None = "batch",
+    ) -> np.ndarray:
         """Compute where in the image the class is seen.
 
         Costs a forward pass and the backward pass of what lies above the layer.
 
         Args:
-            X_tensor: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            X_tensor: float Tensor (N, C, H, W), normalised, on the model's device; not changed.
             y_tensor: int64 Tensor (N,), the classes to explain.
-            gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            gc_model: classification network (N, C, H, W) -> (N, K); left as it was.
             layer: whose maps, by dotted name or as module; None for `networks.layers.default_layer`, which for
                 SqueezeNet is features[12] and for other networks looks at one image first.
             target: as in `guided_backprop`.
@@ -203,57 +139,59 @@ class GradCam:
                 size, or None to keep the layer's.
             normalize: what is stretched to [0, 1], the whole "batch" or each "image"; None keeps score units. What
                 is flat becomes zeros.
-            precision: "float32", or "fast" or "bf16"; see `networks.precision`.
 
         Returns:
             float32 ndarray (N, H, W), or (N, h, w) without upsampling.
 
         Raises:
-            InputError: shapes, dtypes, labels, layer or keywords do not fit, or the score ignores the layer.
+            InputError: shapes, dtypes, labels, layer or keywords do not fit, an image is not finite, or the score
+                ignores the layer.
 
         Source:
             Selvaraju et al. 2017, section 3.
         """
-        module = _checked_layer(X_tensor, gc_model, layer, upsampling, normalize)
-        # >>> Solution: the maps of the layer and their gradient; from these, `localise`
-        with untouched(gc_model), arithmetic(precision, X_tensor.detach()) as images, cut_at(module) as maps:
-            scores = target_scores(gc_model(images), y_tensor, target)
-            gradient = _gradient(scores, maps)
-        check_layout(maps[0], X_tensor)
-        A, dA = (tensor.detach().to(X_tensor.dtype) for tensor in (maps[0], gradient))
-        return localise(A, dA, X_tensor.shape[2:], upsampling=upsampling, normalize=normalize)
-        # <<< Solution
+        check_images(X_tensor)
+        check_choice("upsampling", upsampling, (*UPSAMPLING, None))
+        check_choice("normalize", normalize, ("batch", "image", None))
+        conv_module = find_layer(gc_model, default_layer(gc_model, X_tensor) if layer is None else layer)
+        self = copy.copy(self)  # threads that share this object keep their own two values
+        with untouched(gc_model, X_tensor) as X_tensor, maps_kept(conv_module, self):
+            X_tensor.requires_grad_(False)  # nothing below the layer is to be differentiated
+            # >>> Solution: cam, by equations 1 and 2; self.activation_value and .gradient_value hold A and dS/dA
+            scores = target_scores(gc_model(X_tensor), y_tensor, target)
+            scores.sum().backward()
+            alpha = self.gradient_value.mean(dim=(2, 3), keepdim=True)
+            cam = (alpha * self.activation_value).sum(dim=1).clamp(min=0)
+            # <<< Solution
+        check_layout(self.activation_value, X_tensor)
+        return fitted(cam, X_tensor.shape[2:], upsampling=upsampling, normalize=normalize)
 
     def guided_grad_cam(
         self,
-        X_tensor,
-        y_tensor,
-        gc_model,
+        X_tensor: torch.Tensor,
+        y_tensor: torch.Tensor,
+        gc_model: nn.Module,
         *,
-        layer=None,
-        target=None,
-        upsampling="bicubic",
-        normalize="batch",
-        functional="refuse",
-        precision="float32",
-    ):
+        layer: str | nn.Module | None = None,
+        target: Callable | None = None,
+        upsampling: str = "bicubic",
+        normalize: str | None = "batch",
+        functional: str = "refuse",
+    ) -> np.ndarray:
         """Multiply guided backpropagation, pixel by pixel, with Grad-CAM.
 
-        In "float32" each factor comes from its own method; otherwise both come from one forward pass.
-
         Args:
-            X_tensor: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            X_tensor: float Tensor (N, C, H, W), normalised, on the model's device; not changed.
             y_tensor: int64 Tensor (N,), the classes to explain.
-            gc_model: classification network (N, 3, H, W) -> (N, C); left as it was.
+            gc_model: classification network (N, C, H, W) -> (N, K); left as it was.
             layer: as in `grad_cam`.
             target: as in `guided_backprop`, for both.
             upsampling: as in `grad_cam`, but not None.
             normalize: as in `grad_cam`.
             functional: as in `guided_backprop`.
-            precision: as in `guided_backprop`, for both.
 
         Returns:
-            float32 ndarray (N, H, W, 3).
+            float32 ndarray (N, H, W, C).
 
         Raises:
             InputError: as both, or upsampling is None.
@@ -263,72 +201,57 @@ class GradCam:
         """
         if upsampling is None:
             raise InputError("guided Grad-CAM needs maps of the images' size; upsampling must not be None")
-        # >>> Solution: the product of the two methods above
         where = {"layer": layer, "target": target, "upsampling": upsampling, "normalize": normalize}
-        if precision == "float32":  # each by its own method
-            cams = self.grad_cam(X_tensor, y_tensor, gc_model, **where)
-            details = self.guided_backprop(X_tensor, y_tensor, gc_model, target=target, functional=functional)
-        else:
-            cams, details = _in_one_pass(X_tensor, y_tensor, gc_model, functional, precision, **where)
-        return guided_product(details, cams)
-        # <<< Solution
+        cams = self.grad_cam(X_tensor, y_tensor, gc_model, **where)
+        details = self.guided_backprop(X_tensor, y_tensor, gc_model, target=target, functional=functional)
+        return details * cams[..., None]
 
 
-def _in_one_pass(X, y, model, functional, precision, *, layer, target, upsampling, normalize):
-    """Compute `GradCam.grad_cam` and `GradCam.guided_backprop` from a single forward pass; arguments as there."""
-    module = _checked_layer(X, model, layer, upsampling, normalize)
-    found = gradients(
-        model,
-        X,
-        lambda outputs: target_scores(outputs, y, target),
-        guided=CustomReLU,
-        layer=module,
-        functional=functional,
-        precision=precision,
-    )
-    check_layout(found.A, X)
-    A, dA = found.A.to(X.dtype), found.dA.to(X.dtype)
-    cams = localise(A, dA, X.shape[2:], upsampling=upsampling, normalize=normalize)
-    return cams, image_last(found.guided)
+def fitted(
+    cams: torch.Tensor | np.ndarray,
+    size: tuple[int, int],
+    *,
+    upsampling: str | None = "bicubic",
+    normalize: str | None = "batch",
+) -> np.ndarray:
+    """Bring class activation maps to the images' size, and stretch them to [0, 1].
+
+    Args:
+        cams: (N, h, w), at least 0.
+        size: (H, W) of the images.
+        upsampling: as in `GradCam.grad_cam`.
+        normalize: as in `GradCam.grad_cam`.
+
+    Returns:
+        float32 ndarray (N, H, W), or (N, h, w) without upsampling.
+
+    Raises:
+        InputError: values that are not finite.
+    """
+    cams = to_array(cams)
+    if not np.isfinite(cams).all():
+        raise InputError("Grad-CAM is not finite: the network's numbers are not, or overflow")
+    if upsampling is not None:
+        width_first, filter = tuple(size)[::-1], UPSAMPLING[upsampling]
+        cams = np.stack([np.array(Image.fromarray(cam).resize(width_first, filter)) for cam in cams])
+    if normalize == "batch":
+        return stretched(cams)
+    return cams if normalize is None else np.stack([stretched(cam) for cam in cams])
 
 
-def _checked_layer(X, model, layer, upsampling, normalize):
-    """Find the layer, after a look at Grad-CAM's other arguments."""
-    check_images(X)
-    _check_choice("upsampling", upsampling, (*UPSAMPLING, None))
-    _check_choice("normalize", normalize, ("batch", "image", None))
-    return find_layer(model, default_layer(model, X) if layer is None else layer)
+def stretched(cams: np.ndarray) -> np.ndarray:
+    """Stretch maps of any shape to [0, 1] together, as `rescale`; what is flat up to rounding gives zeros."""
+    low, high = cams.min(), cams.max()
+    return rescale(cams) if high - low > FLAT * max(abs(low), abs(high)) else np.zeros_like(cams)
 
 
-def _check_choice(name, value, choices):
+def to_array(maps: torch.Tensor | np.ndarray) -> np.ndarray:
+    """Turn maps of any kind into a float32 ndarray."""
+    return torch.as_tensor(maps).detach().float().cpu().numpy()
+
+
+def check_choice(name: str, value: object, choices: tuple) -> None:
+    """Raise InputError, naming what there is, unless a value is one of the choices."""
     if value not in choices:
         known = ", ".join(repr(choice) for choice in choices)
         raise InputError(f"{name} must be one of {known}, not {value!r}")
-
-
-def _gradient(scores, maps):
-    """Differentiate the scores' sum by maps[0], or say why that cannot be."""
-    # >>> Solution: the gradient; InputError where there is none
-    if not maps:
-        raise InputError("the layer did not run in the forward pass; choose another")
-    gradient = torch.autograd.grad(scores.sum(), maps, allow_unused=True)[0] if scores.requires_grad else None
-    if gradient is None:
-        raise InputError("the score does not depend on the layer; choose another layer or target")
-    return gradient
-    # <<< Solution
-
-
-def _resize(cams, size, resample):
-    """Resize float32 maps (N, h, w) to size (H, W); Pillow counts width first."""
-    # >>> Solution: resize each map
-    height, width = size
-    return np.stack([np.array(Image.fromarray(cam).resize((width, height), resample)) for cam in cams])
-    # <<< Solution
-
-
-def _stretch(cams):
-    """Stretch to [0, 1], as `rescale`; flat up to rounding gives zeros."""
-    # >>> Solution: stretch, or zeros
-    low, high = cams.min(), cams.max()
-    return rescale(cams) if high - low > FLAT * max(abs(low), abs(high)) else np.zeros_like(cams)
-    # <<< Solution

@@ -17,7 +17,7 @@ and all pixels together what the score gains over the baseline's (completeness, 
 import numpy as np
 import torch
 
-from networks.no_trace import as_leaf, untouched
+from networks.no_trace import untouched
 from networks.scores import check_images, class_scores
 
 
@@ -47,9 +47,8 @@ def integrated_gradients(X, y, model, *, baseline=0.0, steps=32) -> torch.Tensor
     path = X.detach() - baseline
     integral = 0
     for a, weight in zip((points + 1) / 2, weights / 2, strict=True):
-        with untouched(model):
-            x = as_leaf(baseline + a * path)
-            scores = class_scores(model(x.clone()), y)
+        with untouched(model, baseline + a * path) as x:
+            scores = class_scores(model(x), y)
             integral = integral + weight * torch.autograd.grad(scores.sum(), x)[0]
     return path * integral
 

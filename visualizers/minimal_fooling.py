@@ -26,7 +26,6 @@ import math
 import torch
 
 from image_utils.errors import InputError
-from networks.no_trace import as_leaf
 from networks.scores import class_scores
 
 LEVELS = 255
@@ -52,18 +51,14 @@ def target_margin(scores, target):
     Raises:
         InputError: shapes or classes do not fit.
     """
-    # >>> Solution: the target's score less the largest of the others
     return class_scores(scores, target) - _others(scores, target).amax(dim=1)
-    # <<< Solution
 
 
 def _others(scores, target):
     """Put the target's score out of the running: Tensor (N, C) with -inf there."""
-    # >>> Solution: scatter -inf
     if scores.shape[1] < 2:
         raise InputError("the network tells a single class; fooling needs at least two")
     return scores.scatter(1, target.view(-1, 1), -torch.inf)
-    # <<< Solution
 
 
 def margin_and_gradient(network, x, target, softness):
@@ -82,14 +77,12 @@ def margin_and_gradient(network, x, target, softness):
     Returns:
         (f, gradient): Tensors (N,) and (N, 3, H, W).
     """
-    # >>> Solution: scores, margin, smooth margin, gradient
-    x = as_leaf(x)
+    x = x.detach().clone().requires_grad_()
     scores = network(x)
     others = _others(scores, target) / softness.view(-1, 1)
     smooth = class_scores(scores, target) - softness * others.logsumexp(dim=1)
     (gradient,) = torch.autograd.grad(smooth.sum(), x)
     return target_margin(scores, target).detach(), gradient
-    # <<< Solution
 
 
 def change_of_norm(direction, norm, low, high):
@@ -104,7 +97,6 @@ def change_of_norm(direction, norm, low, high):
     Returns:
         Tensor (N, 3, H, W) of whole numbers.
     """
-    # >>> Solution: halve the interval for lambda, then round
     # In a large image every so many values stand for all: sorting or summing all of them would cost more than the
     # network's own pass, and the norm that results is measured anyway.
     stride = max(1, direction[0].numel() // SAMPLE)
@@ -118,7 +110,6 @@ def change_of_norm(direction, norm, low, high):
         fits = k.square().sum(dim=1) <= square
         below, above = torch.where(fits, middle, below), torch.where(fits, above, middle)
     return (_per_image(below) * direction).round().clamp(low, high)
-    # <<< Solution
 
 
 def smallest_change(network, x, target, *, steps, margin):
@@ -136,7 +127,6 @@ def smallest_change(network, x, target, *, steps, margin):
         margin or, where none does, the one with the largest margin; bool Tensor (N,); int64 Tensor (N,), the step
         at which it was seen.
     """
-    # >>> Solution: repeat the linearised solution, and keep the smallest change that fools, for each image its own
     change, low, high = torch.zeros_like(x), -x, LEVELS - x
     best = _Best(x)
     with torch.no_grad():
@@ -158,7 +148,6 @@ def smallest_change(network, x, target, *, steps, margin):
             norm = norm * (1 + wanted.clamp(-limit, limit))
         change = change_of_norm(direction, norm, low, high)
     return best.change, best.fools, best.step
-    # <<< Solution
 
 
 class _Best:
@@ -172,7 +161,6 @@ class _Best:
 
     def update(self, change, f, margin, step):
         """Compare with the change (N, 3, H, W) seen at this step and its margins f (N,)."""
-        # >>> Solution: any change that fools beats any that does not
         fools = f >= margin
         rank = torch.where(fools, -_norm(change), f)  # among those that fool the norm decides, else the margin
         better = (fools & ~self.fools) | ((fools == self.fools) & (rank > self.rank))
@@ -180,34 +168,23 @@ class _Best:
         self.rank = torch.where(better, rank, self.rank)
         self.step[better] = step
         self.fools |= fools
-        # <<< Solution
 
 
 def _cosine(ends, progress):
-    # >>> Solution: half a cosine from one end to the other
     return ends[1] + (ends[0] - ends[1]) * (1 + math.cos(math.pi * progress)) / 2
-    # <<< Solution
 
 
 def _geometric(ends, progress):
-    # >>> Solution: from one end to the other by a constant factor
     return ends[0] * (ends[1] / ends[0]) ** progress
-    # <<< Solution
 
 
 def _norm(values):
-    # >>> Solution: each image's L2 norm, (N,)
     return values.flatten(1).norm(dim=1)
-    # <<< Solution
 
 
 def _unit(values):
-    # >>> Solution: each image's values divided by their norm; zeros stay zeros
     return values / _per_image(_norm(values).clamp(min=TINY))
-    # <<< Solution
 
 
 def _per_image(values):
-    # >>> Solution: (N,) -> (N, 1, 1, 1)
     return values.view(-1, 1, 1, 1)
-    # <<< Solution

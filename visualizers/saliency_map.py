@@ -15,70 +15,67 @@ M(i, j) = max over channels c of |w(i, j, c)|.
     maps = SaliencyMap().compute_saliency_maps(to_input(X), torch.tensor(y), load_network())  # (5, 224, 224)
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from torch import nn
 
 from image_utils.figures import image_grid
 from image_utils.pixels import for_each_size
 from image_utils.writing import save_figure
-from networks.no_trace import as_leaf, untouched
-from networks.precision import arithmetic
-from networks.scores import check_images, class_scores
-
-
-def largest_magnitude(gradient):
-    """Reduce a gradient by the pixels to a map: the largest magnitude among a pixel's channels.
-
-    Args:
-        gradient: Tensor (N, C, H, W), d score / d pixel.
-
-    Returns:
-        Tensor (N, H, W), at least 0.
-
-    Source:
-        Simonyan et al. 2014, section 3.1.
-    """
-    # >>> Solution: the magnitude, then the largest channel
-    return gradient.abs().amax(dim=1)
-    # <<< Solution
+from networks.no_trace import untouched
+from networks.scores import target_scores
 
 
 class SaliencyMap:
     """Saliency maps of a classification network; the course's class."""
 
-    def compute_saliency_maps(self, X, y, model, *, precision="float32"):
+    def compute_saliency_maps(
+        self, X: torch.Tensor, y: torch.Tensor, model: nn.Module, *, target: Callable | None = None
+    ) -> torch.Tensor:
         """Compute |d score_y / d pixel|, maximum over channels.
 
         One backward pass serves the batch: image n influences score n only, so the gradient of the sum holds
         every image's own gradient.
 
         Args:
-            X: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
+            X: float Tensor (N, C, H, W), normalised, on the model's device; not changed.
             y: int64 Tensor (N,), the classes to explain.
-            model: classification network (N, 3, H, W) -> (N, C); left as it was.
-            precision: "float32", or "fast" or "bf16"; see `networks.precision`.
+            model: classification network (N, C, H, W) -> (N, K); left as it was.
+            target: what to explain instead of the class score: function of the network's output that returns one
+                number an image, Tensor (N,); y is not used then.
 
         Returns:
             Tensor (N, H, W), X's dtype and device, at least 0, in score units per unit of normalised pixel.
 
         Raises:
-            InputError: shapes, dtypes or labels do not fit.
+            InputError: shapes, dtypes, labels or target do not fit, or an image is not finite.
 
         Source:
             Simonyan et al. 2014, section 3.1.
         """
-        check_images(X)
-        # >>> Solution: gradient of the summed class scores in one backward pass; its magnitude, largest channel
-        x = as_leaf(X)
-        with untouched(model), arithmetic(precision, x) as images:
-            scores = class_scores(model(images), y)
-            (gradient,) = torch.autograd.grad(scores.sum(), x)
-        return largest_magnitude(gradient)
-        # <<< Solution
+        with untouched(model, X) as X:
+            X_var, y_var = X, y  # the same, by the names of the course's skeleton
+            saliency = None
+            # >>> Solution: the gradient of the class scores in one backward pass; its magnitude, largest channel
+            scores = target_scores(model(X_var), y_var, target)
+            scores.sum().backward()
+            saliency = X_var.grad.abs().amax(dim=1)
+            # <<< Solution
+        return saliency
 
-    def show_saliency_maps(self, X, y, class_names, model, *, out="visualization"):
+    def show_saliency_maps(
+        self,
+        X: np.ndarray | Sequence[np.ndarray],
+        y: Sequence[int],
+        class_names: Mapping[int, str],
+        model: nn.Module,
+        *,
+        out: str | Path = "visualization",
+    ) -> Figure:
         """Write the photographs and their saliency maps to OUT/saliency_map.png.
 
         White is the 99.5th percentile of a map, since a few extreme pixels would leave the rest black.
@@ -90,6 +87,9 @@ class SaliencyMap:
             class_names: dict from class index to name.
             model: classification network; left as it was.
             out: folder of the figure.
+
+        Returns:
+            matplotlib Figure, which a notebook shows.
         """
         device = next(model.parameters()).device
 
@@ -100,3 +100,4 @@ class SaliencyMap:
         titles = [class_names[int(label)] for label in y]
         figure = image_grid([list(X), shown], column_titles=titles)
         save_figure(figure, Path(out) / "saliency_map.png")
+        return figure

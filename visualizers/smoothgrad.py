@@ -14,7 +14,7 @@ with sigma a tenth to a fifth of the image's range of values.
 
 import torch
 
-from networks.no_trace import as_leaf, untouched
+from networks.no_trace import untouched
 from networks.scores import check_images, class_scores
 from networks.seeding import make_generator
 
@@ -49,8 +49,7 @@ def smoothgrad(X, y, model, *, samples=25, level=0.15, noise=None, seed=0) -> to
     sigma = level * (X.detach().amax((1, 2, 3)) - X.detach().amin((1, 2, 3))).view(-1, 1, 1, 1)
     total = 0
     for one in noise.to(X):
-        with untouched(model):
-            x = as_leaf(X + sigma * one)
-            scores = class_scores(model(x.clone()), y)
+        with untouched(model, X + sigma * one) as x:
+            scores = class_scores(model(x), y)
             total = total + torch.autograd.grad(scores.sum(), x)[0]
     return total / len(noise)

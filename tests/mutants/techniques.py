@@ -4,16 +4,13 @@ from tests.mutants import Mutant
 
 SALIENCY = ("visualizers/saliency_map.py", "SaliencyMap.compute_saliency_maps")
 RELU = ("visualizers/gradcam.py", "CustomReLU.backward")
-CAM = ("visualizers/gradcam.py", "class_activation_map")
-RESIZE = ("visualizers/gradcam.py", "_resize")
-PRODUCT = ("visualizers/gradcam.py", "guided_product")
+CAM = ("visualizers/gradcam.py", "GradCam.grad_cam")
 CAPTUM = ("saliency_map.py", "captum_saliency")
 
 GRADIENT = """
-x = X.detach().clone().requires_grad_(True)
-scores = model(x)
-(gradient,) = torch.autograd.grad({score}, x)
-return {result}
+scores = model(X_var)
+(gradient,) = torch.autograd.grad({score}, X_var)
+saliency = {result}
 """
 OF_Y = "scores.gather(1, y.view(-1, 1)).sum()"
 MAXIMUM = "gradient.abs().amax(dim=1)"
@@ -25,12 +22,19 @@ def saliency(name, says, score=OF_Y, result=MAXIMUM, points=0):
 
 
 def relu(name, says, mask, guided):
-    body = f"(output,) = ctx.saved_tensors\nreturn {mask}, None"
+    body = f"x, output = ctx.saved_tensors\nreturn {mask}"
     return Mutant(f"relu_{name}", {RELU: body}, {"guided": guided}, says)
 
 
+CAM_HEAD = """
+scores = gc_model(X_tensor)
+scores.gather(1, y_tensor.view(-1, 1)).sum().backward()
+A, dA = self.activation_value.detach(), self.gradient_value
+"""
+
+
 def cam(name, says, body):
-    return Mutant(f"gradcam_{name}", {CAM: body}, {"gradcam": 1, "guided": 10}, says)
+    return Mutant(f"gradcam_{name}", {CAM: CAM_HEAD + body}, {"gradcam": 1, "guided": 10}, says)
 
 
 SALIENCY_OF = "inputs.each(lambda x, y: compute_attributions(Saliency(inputs.model), x, target={}))"
@@ -53,23 +57,16 @@ TECHNIQUES = [
     relu("deconvnet", "deconvolution", "dout.clamp(min=0)", 0),
     relu("passes_everything", "everything passes", "dout", 0),
     relu("sign", "not 1", "((dout > 0) & (output > 0)).to(dout.dtype)", 0),
-    cam("without_relu", "ReLU is missing", ALPHA + "return (alpha * A).sum(dim=1)"),
-    cam("relu_too_early", "after the sum", ALPHA + "return (alpha * A).clamp(min=0).sum(dim=1)"),
-    cam("magnitude", "a ReLU is", ALPHA + "return (alpha * A).sum(dim=1).abs()"),
+    cam("without_relu", "ReLU is missing", ALPHA + "cam = (alpha * A).sum(dim=1)"),
+    cam("relu_too_early", "after the sum", ALPHA + "cam = (alpha * A).clamp(min=0).sum(dim=1)"),
+    cam("magnitude", "a ReLU is", ALPHA + "cam = (alpha * A).sum(dim=1).abs()"),
     cam(
         "mean_over_channels",
         "not over the channels",
-        "alpha = dA.mean(dim=1, keepdim=True)\nreturn (alpha * A).sum(dim=1).clamp(min=0)",
+        "alpha = dA.mean(dim=1, keepdim=True)\ncam = (alpha * A).sum(dim=1).clamp(min=0)",
     ),
-    cam("not_averaged", "must be averaged", "return (dA * A).sum(dim=1).clamp(min=0)"),
-    cam("unweighted", "not weighted", "return A.sum(dim=1).clamp(min=0)"),
-    Mutant(
-        "gradcam_width_and_height_swapped",
-        {RESIZE: "return np.stack([np.array(Image.fromarray(c).resize(tuple(size), resample)) for c in cams])"},
-        {"gradcam": 7},
-        "width first",
-    ),
-    Mutant("gradcam_sum_for_product", {PRODUCT: "return details + cams[..., None]"}, {"gradcam": 8}),
+    cam("not_averaged", "must be averaged", "cam = (dA * A).sum(dim=1).clamp(min=0)"),
+    cam("unweighted", "not weighted", "cam = A.sum(dim=1).clamp(min=0)"),
     Mutant(
         "captum_of_another_class",
         {CAPTUM: SALIENCY_OF.format("y * 0")},

@@ -16,15 +16,12 @@ TECHNIQUES = {
     "guided_backprop": lambda X, model: GradCam().guided_backprop(X, TARGETS, model),
     "grad_cam": lambda X, model: GradCam().grad_cam(X, TARGETS, model, layer="1"),
     "guided_grad_cam": lambda X, model: GradCam().guided_grad_cam(X, TARGETS, model, layer="1"),
-    "guided_grad_cam, one pass": lambda X, model: GradCam().guided_grad_cam(
-        X, TARGETS, model, layer="1", precision="fast"
-    ),
     "course's fooling image": lambda X, model: FoolingImage().make_fooling_image(X, TARGETS, model),
     "minimal fooling image": lambda X, model: (
         FoolingImage().make_minimal_fooling_image(X, TARGETS, model, steps=5).images
     ),
     "class visualization": lambda X, model: ClassVisualization().create_class_visualization(
-        3, NAMES, model, torch.FloatTensor, num_iterations=3, seed=0
+        3, NAMES, model, torch.FloatTensor, num_iterations=3, seed=0, size=32
     ),
 }
 

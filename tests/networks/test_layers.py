@@ -1,4 +1,6 @@
-"""Finding, choosing and cutting at a layer."""
+"""Finding and choosing a layer, and keeping its maps."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,7 +8,7 @@ from torch import nn
 
 from data import load_network
 from image_utils.errors import InputError
-from networks.layers import cut_at, default_layer, early_layer, find_layer, map_sizes
+from networks.layers import default_layer, early_layer, find_layer, map_sizes, maps_kept
 from tests.no_trace import no_trace
 from tests.small_networks import random_images, tiny_net
 from visualizers import GradCam
@@ -105,19 +107,32 @@ def test_no_trace_when_the_forward_pass_raises():
         map_sizes(model, random_images(1, 4, 9, 9))
 
 
-def test_cut():
-    model, X = tiny_net(dtype=torch.float32), random_images(1, 3, 9, 9)
-    scores = model(X)
-    with no_trace(model, X), cut_at(model.features[2]) as leaves:
-        assert torch.equal(model(X), scores)
-    (leaf,) = leaves
-    assert leaf.is_leaf and leaf.requires_grad and leaf.min() < 0  # not overwritten by the ReLU that follows
-    assert torch.equal(leaf, model.features[2](model.features[:2](X)))
+@pytest.mark.parametrize("cut", [True, False])
+def test_maps_and_their_gradient_are_kept(cut):
+    model, X = tiny_net(), random_images(1, 3, 9, 9, dtype=torch.float64).requires_grad_()
+    scores, kept = model(X).detach(), SimpleNamespace()
+    model.requires_grad_(False)
+    with no_trace(model), maps_kept(model.features[2], kept, cut=cut):
+        found = model(X)
+        assert torch.equal(found, scores) and kept.gradient_value is None
+        found[0, 3].backward(inputs=[kept.activation_value, X] if not cut else None)
+    maps = model.features[2](model.features[:2](X)).detach()
+    assert maps.min() < 0  # the in-place ReLU that follows would overwrite these
+    assert torch.equal(kept.activation_value, maps)
+    alone = maps.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(model.head(model.act(alone.clone()).mean((2, 3)))[0, 3], alone)
+    assert torch.allclose(kept.gradient_value, expected, atol=1e-12) and expected.any()
+    assert (X.grad is None) == cut  # below the layer nothing is differentiated
+    kept.activation_value *= 2  # as a student may weight the maps
 
 
 def test_a_layer_that_runs_twice_is_refused():
     model, X = tiny_net(dtype=torch.float32), random_images(1, 3, 9, 9)
-    with no_trace(model, X), pytest.raises(InputError, match="more than once"), cut_at(model.act):
+    with (
+        no_trace(model, X),
+        pytest.raises(InputError, match="more than once"),
+        maps_kept(model.act, SimpleNamespace()),
+    ):
         model(X)
 
 
@@ -147,9 +162,9 @@ def test_channels_last_inside_the_network():
     model, X = load_network("swin_t", "random"), random_images(1, 3, 224, 224)
     assert {(name, *size) for name, size in map_sizes(model, X).items()} == {("features.0.0", 56, 56)}
     assert default_layer(model, X) == "features.0.0"
-    for precision in ("float32", "fast"):
+    for images in (X, X.contiguous(memory_format=torch.channels_last)):
         with pytest.raises(InputError, match="channels last"):
-            GradCam().grad_cam(X, [1], model, layer="features.1", precision=precision)
+            GradCam().grad_cam(images, [1], model, layer="features.1")
 
 
 def test_a_compiled_network_and_one_that_ends_otherwise():

@@ -1,7 +1,8 @@
 """Class visualization by the course's recipe: the definition, SciPy, batches, seeds, and wrong solutions."""
 
 import copy
-import platform
+import itertools
+import textwrap
 
 import numpy as np
 import pytest
@@ -12,35 +13,16 @@ from torch import nn
 import visualizers.class_visualization as module
 from image_utils.errors import InputError
 from image_utils.pixels import SQUEEZENET_MEAN, SQUEEZENET_STD, to_pixels
+from networks.scores import climbable
 from tests.no_trace import no_trace
-from tests.oracles.class_visualization import ascend, random_numbers, scipy_blur
+from tests.oracles.class_visualization import ascend, random_numbers
+from tests.pasted import pasted
 from tests.small_networks import BreaksInBackward, random_images, tiny_net
 from visualizers import ClassVisualization
-from visualizers.class_visualization import ascend_pixels, gradient_step
 
 CV = ClassVisualization()
 NAMES = {i: f"class {i}" for i in range(1000)}
 QUICK = {"num_iterations": 3, "size": 32, "generate_plots": False}
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 3, 5, 9), (1, 1, 1, 2)])
-@pytest.mark.parametrize("sigma", [0.1, 0.5, 1, 2.3, 7])
-def test_blur_equals_scipy_also_where_the_image_is_smaller_than_the_filter(shape, sigma):
-    X = random_images(*shape)
-    before = X.clone()
-    blurred = CV.blur_image(X, sigma=sigma)
-    expected = scipy_blur(X.double().numpy(), sigma) if sigma > 0.1 else X.numpy()  # SciPy's 0.1 is one tap, 1.0
-    assert np.abs(blurred.numpy() - expected).max() < 1e-5
-    assert torch.equal(X, before) and blurred.dtype == X.dtype and blurred.device == X.device
-
-
-def test_blur_defaults_to_one_pixel_and_zero_is_nothing():
-    X = random_images(1, 3, 8, 8)
-    assert torch.equal(CV.blur_image(X), CV.blur_image(X, sigma=1))
-    assert torch.equal(CV.blur_image(X, sigma=0), X)
-    for wrong in (-1, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="sigma"):
-            CV.blur_image(X, sigma=wrong)
 
 
 def test_jitter_is_the_courses_two_concatenations():
@@ -52,18 +34,6 @@ def test_jitter_is_the_courses_two_concatenations():
     assert torch.equal(CV.jitter(X, ox, oy), shifted)
     assert torch.equal(CV.jitter(CV.jitter(X, ox, oy), -ox, -oy), X)
     assert torch.equal(CV.jitter(X, 0, 0), X)
-
-
-def test_a_step_climbs_the_score_minus_the_penalty():
-    X, y = random_images(3, 3, 9, 7, dtype=torch.float64), torch.tensor([2, 0, 6])
-    model = tiny_net()
-    moved, scores = gradient_step(model, X, y, l2_reg=0.01, learning_rate=0.5)
-    x = X.clone().requires_grad_()
-    (model(x).gather(1, y[:, None]).sum() - 0.01 * (x**2).sum()).backward()
-    for i in range(3):  # each image's own norm
-        expected = X[i] + 0.5 * x.grad[i] / x.grad[i].norm()
-        assert torch.allclose(moved[i], expected, atol=1e-12)
-    assert torch.equal(scores, model(X))
 
 
 SETTINGS = {"l2_reg": 0.02, "learning_rate": 2.0, "blur_every": 3}
@@ -78,81 +48,92 @@ def expected():
     return [ascend(model, target, noise, shifts, **SETTINGS, **constants) for target in TARGETS]
 
 
-def largest_difference(expected):
-    """Between all steps of the engine as it is now and the oracle's."""
-    images = []
-    ascend_pixels(
-        tiny_net(smooth=True),
-        TARGETS,
-        **SETTINGS,
-        num_iterations=STEPS,
-        max_jitter=JITTER,
-        size=SHAPE[1:],
-        seed=SEED,
-        dtype=torch.float64,
-        callback=lambda step: images.append(step.images.numpy()),
-    )
-    return max(np.abs(images[t][n] - expected[n][t]).max() for t in range(STEPS) for n in range(len(TARGETS)))
+def ascent(class_, model, target, **settings):
+    """The Steps of an ascent."""
+    steps = []
+    class_().create_class_visualizations([target], model, **settings, callback=steps.append)
+    return steps
+
+
+def largest_difference(class_, expected):
+    """Between all steps of a class's ascent and the oracle's."""
+    settings = SETTINGS | {"num_iterations": STEPS, "max_jitter": JITTER, "size": SHAPE[1:], "seed": SEED}
+    model, differences = tiny_net(smooth=True), []
+    for target, images in zip(TARGETS, expected, strict=True):
+        steps = ascent(class_, model, target, dtype=torch.float64, **settings)
+        differences += [np.abs(s.image[0].numpy() - e).max() for s, e in zip(steps, images, strict=True)]
+    return max(differences)
 
 
 def test_equals_the_definition_at_every_step(expected):
-    assert largest_difference(expected) < 1e-5
+    assert largest_difference(ClassVisualization, expected) < 1e-5
 
 
-def _without_penalty_gradient(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
-    return gradient_step(model, X, targets, l2_reg=0, learning_rate=learning_rate)
+def with_step(body):
+    """The class with another step in its box."""
+    bodies = {"ClassVisualization__create_class_visualization": textwrap.dedent(body)}
+    return pasted("visualizers/class_visualization.py", **bodies).ClassVisualization
 
 
-def _downhill(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
-    return gradient_step(model, X, targets, l2_reg=l2_reg, learning_rate=-learning_rate)
+RIGHT_STEPS = {
+    "img requires the gradient": """
+        scores = model(img)
+        loss = scores[0, target_y] - l2_reg * img.norm() ** 2
+        loss.backward()
+        with torch.no_grad():
+            img += learning_rate * img.grad / img.grad.norm()
+            img.grad.zero_()
+    """,
+    "img_var wraps img": """
+        pred = model.forward(img_var)
+        pred[0, target_y].backward()
+        img_var.grad -= 2 * l2_reg * img_var
+        img_var.data.add_(learning_rate * img_var.grad / torch.norm(img_var.grad))
+        img_var.grad.fill_(0)
+    """,
+    "img itself is changed": """
+        loss = model(img_var).gather(1, torch.LongTensor([[target_y]])).sum() - l2_reg * (img_var**2).sum()
+        loss.backward()
+        img += learning_rate * img_var.grad / img_var.grad.norm()
+        img_var.grad.data.zero_()
+    """,
+    "img is bound anew": """
+        (g,) = torch.autograd.grad(model(img)[:, target_y].sum() - l2_reg * (img * img).sum(), img)
+        img_var.data = img_var.data + learning_rate * g / torch.sqrt((g**2).sum())
+        img = img_var.data
+    """,
+}
 
 
-def _penalty_rewarded(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
-    return gradient_step(model, X, targets, l2_reg=-l2_reg, learning_rate=learning_rate)
+@pytest.mark.parametrize("body", RIGHT_STEPS.values(), ids=RIGHT_STEPS)
+def test_right_steps_in_other_words(expected, body):
+    assert largest_difference(with_step(body), expected) < 1e-5
 
 
-def _double(model, X, targets, **settings):
-    X, _ = gradient_step(model, X, targets, **settings)
-    return gradient_step(model, X, targets, **settings)
+STEP = """
+score = model(img)[0, target_y]
+penalty = {penalty}
+(g,) = torch.autograd.grad(score - l2_reg * penalty, img)
+img = img + {step}
+"""
+SQUARES, UNIT = "img.square().sum()", "learning_rate * g / g.norm()"
+WRONG_STEPS = {
+    "penalty without gradient": STEP.format(penalty="img.detach().square().sum()", step=UNIT),
+    "penalty rewarded": STEP.format(penalty="-" + SQUARES, step=UNIT),
+    "norm not squared": STEP.format(penalty="img.norm()", step=UNIT),
+    "downhill": STEP.format(penalty=SQUARES, step="-" + UNIT),
+    "double": STEP.format(penalty=SQUARES, step="2 * " + UNIT),
+    "not normalised": STEP.format(penalty=SQUARES, step="learning_rate * g"),
+}
 
 
-def _norm_not_squared(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
-    x = X.clone().requires_grad_()
-    scores = model(x)
-    penalty = l2_reg * x.flatten(1).norm(dim=1)
-    (g,) = torch.autograd.grad((scores.gather(1, targets[:, None])[:, 0] - penalty).sum(), x)
-    return X + learning_rate * g / g.flatten(1).norm(dim=1).view(-1, 1, 1, 1), scores.detach()
+def test_the_step_of_the_mutants_is_right(expected):
+    assert largest_difference(with_step(STEP.format(penalty=SQUARES, step=UNIT)), expected) < 1e-5
 
 
-def _one_norm_for_the_batch(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
-    x = X.clone().requires_grad_()
-    scores = model(x)
-    (g,) = torch.autograd.grad((scores.gather(1, targets[:, None]).sum() - l2_reg * (x**2).sum()), x)
-    return X + learning_rate * g / g.norm(), scores.detach()
-
-
-def _not_normalised(model, X, targets, *, l2_reg, learning_rate, precision="float32"):
-    x = X.clone().requires_grad_()
-    scores = model(x)
-    (g,) = torch.autograd.grad((scores.gather(1, targets[:, None]).sum() - l2_reg * (x**2).sum()), x)
-    return X + learning_rate * g, scores.detach()
-
-
-WRONG_STEPS = [
-    _without_penalty_gradient,
-    _downhill,
-    _penalty_rewarded,
-    _double,
-    _norm_not_squared,
-    _one_norm_for_the_batch,
-    _not_normalised,
-]
-
-
-@pytest.mark.parametrize("mutant", WRONG_STEPS)
-def test_a_wrong_step_is_caught(monkeypatch, expected, mutant):
-    monkeypatch.setattr(module, "gradient_step", mutant)
-    assert largest_difference(expected) > 1e-2
+@pytest.mark.parametrize("body", WRONG_STEPS.values(), ids=WRONG_STEPS)
+def test_a_wrong_step_is_caught(expected, body):
+    assert largest_difference(with_step(body), expected) > 1e-2
 
 
 def _blur_every_step(monkeypatch):
@@ -160,19 +141,22 @@ def _blur_every_step(monkeypatch):
 
 
 def _never_blur(monkeypatch):
-    monkeypatch.setattr(module, "blurred", lambda X, sigma: X)
+    monkeypatch.setattr(ClassVisualization, "blur_image", lambda self, X, sigma=1: X)
 
 
 def _blur_by_one_pixel(monkeypatch):
-    monkeypatch.setattr(module, "BLUR", 1.0)
+    blur = ClassVisualization.blur_image
+    monkeypatch.setattr(ClassVisualization, "blur_image", lambda self, X, sigma=1: blur(self, X, 1.0))
 
 
 def _jitter_kept(monkeypatch):
-    monkeypatch.setattr(module, "shifted", lambda X, ox, oy: X.roll((max(ox, 0), max(oy, 0)), (3, 2)))
+    monkeypatch.setattr(
+        ClassVisualization, "jitter", lambda self, X, ox, oy: X.roll((max(ox, 0), max(oy, 0)), (3, 2))
+    )
 
 
 def _jitter_swapped(monkeypatch):
-    monkeypatch.setattr(module, "shifted", lambda X, ox, oy: X.roll((ox, oy), (2, 3)))
+    monkeypatch.setattr(ClassVisualization, "jitter", lambda self, X, ox, oy: X.roll((ox, oy), (2, 3)))
 
 
 def _clipped_to_0_1(monkeypatch):
@@ -185,27 +169,33 @@ def _clipped_to_0_1(monkeypatch):
 )
 def test_a_wrong_loop_is_caught(monkeypatch, expected, mutant):
     mutant(monkeypatch)
-    assert largest_difference(expected) > 1e-2
+    assert largest_difference(ClassVisualization, expected) > 1e-2
 
 
 def test_pixels_stay_in_range(squeezenet):
-    pixels = to_pixels(ascend_pixels(squeezenet, [3], num_iterations=2, size=48, seed=0, blur_every=5))
+    settings = {"num_iterations": 2, "size": 48, "seed": 0, "blur_every": 5}
+    pixels = to_pixels(ascent(ClassVisualization, squeezenet, 3, **settings)[-1].image)
     assert pixels.min() >= -1e-6 and pixels.max() <= 1 + 1e-6
     assert pixels.amax() > 0.99 and pixels.amin() < 0.01
 
 
+def test_a_step_reports_what_the_network_saw(squeezenet):
+    seen, settings = [], {"num_iterations": 3, "size": 48, "seed": 0, "max_jitter": 0, "blur_every": 100}
+    steps = ascent(ClassVisualization, squeezenet, 3, **settings)
+    for before, after in itertools.pairwise(steps):
+        scores = squeezenet(before.image)[0].detach()
+        seen.append(scores[3].item())
+        assert after.score == pytest.approx(seen[-1], rel=1e-3)
+        assert after.probability == pytest.approx(scores.softmax(0)[3].item(), rel=1e-2)
+
+
 @pytest.mark.parametrize("recipe", ["course", "modern"])
-def test_batch_equals_single_classes(squeezenet, recipe):
-    engine = module.RECIPES[recipe]
-    settings = {"num_iterations": 6, "size": (64, 80), "seed": 5}
-    together = engine(squeezenet, [366, 76, 187], **settings)
-    alone = torch.cat([engine(squeezenet, [target], **settings) for target in (366, 76, 187)])
-    assert together.shape == (3, 3, 64, 80)
-    if platform.machine() in ("x86_64", "AMD64"):
-        assert torch.equal(together, alone)
-    else:
-        assert torch.allclose(together, alone, atol=1e-2)
-    assert (together[0] - together[1]).abs().max() > 0.1  # and classes differ
+def test_several_classes_are_what_each_is_alone(squeezenet, recipe):
+    settings = {"num_iterations": 3, "size": (64, 80), "seed": 5, "recipe": recipe}
+    together = CV.create_class_visualizations([366, 76], squeezenet, **settings)
+    alone = [CV.create_class_visualizations([target], squeezenet, **settings)[0] for target in (366, 76)]
+    assert [picture.tobytes() for picture in together] == [picture.tobytes() for picture in alone]
+    assert together[0].size == (80, 64) and together[0].tobytes() != together[1].tobytes()
 
 
 @pytest.mark.parametrize("recipe", ["course", "modern"])
@@ -257,32 +247,38 @@ def dead_end(bias):
     return net.eval().requires_grad_(False)
 
 
+def gradient(model, X, targets):
+    """The gradient of the class scores of images, as the course's recipe gets it."""
+    x = X.clone().requires_grad_()
+    with climbable(model):
+        model(x).gather(1, targets[:, None]).sum().backward()
+    return x.grad
+
+
 def test_a_dead_score_is_climbed_before_its_relu():
-    model, X = dead_end(-50.0), random_images(2, 3, 12, 12)
+    model, X, targets = dead_end(-50.0), random_images(2, 3, 12, 12), torch.tensor([1, 3])
     assert model(X).abs().max() == 0
-    moved, _ = gradient_step(model, X, torch.tensor([1, 3]), l2_reg=0, learning_rate=1.0)
-    before, after = model[0](X).mean((2, 3)), model[0](moved).mean((2, 3))
+    with no_trace(model):
+        g = gradient(model, X, targets)
+    before, after = model[0](X).mean((2, 3)), model[0](X + g / g.norm()).mean((2, 3))
     assert (after - before)[0, 1] > 0.01 and (after - before)[1, 3] > 0.01
 
 
 def test_the_recipe_revives_a_dead_score():
-    model, scores = dead_end(-2.0), []
-    ascend_pixels(
-        model, [1], num_iterations=10, size=12, seed=0, callback=lambda step: scores.append(step.scores.item())
-    )
-    assert scores[0] == 0 and scores[-1] > 0
+    steps = ascent(ClassVisualization, dead_end(-2.0), 1, num_iterations=10, size=12, seed=0)
+    assert steps[0].score == 0 and steps[-1].score > 0
 
 
 def test_a_living_score_keeps_its_own_gradient():
     """Images are told apart: the dead one's neighbour is not changed by the rescue."""
-    model, X = dead_end(-0.4), random_images(2, 3, 12, 12)
+    model, X, targets = dead_end(-0.4), random_images(2, 3, 12, 12), torch.tensor([1, 1])
     X[1] = -20 * model[0].weight[1].sign().mean((1, 2), keepdim=True)
     assert model(X)[0, 1] > 0 and model(X)[1, 1] == 0
-    moved, _ = gradient_step(model, X, torch.tensor([1, 1]), l2_reg=0, learning_rate=1.0)
+    found = gradient(model, X, targets)
     x = X.clone().requires_grad_()
     (g,) = torch.autograd.grad(model(x)[:, 1].sum(), x)
-    assert torch.allclose(moved[0], X[0] + g[0] / g[0].norm(), atol=1e-6)
-    assert g[1].abs().max() == 0 and (moved[1] - X[1]).norm().item() == pytest.approx(1, abs=1e-3)
+    assert torch.equal(found[0], g[0])
+    assert g[1].abs().max() == 0 and found[1].norm() > 0
 
 
 class Flat(nn.Module):
@@ -293,11 +289,9 @@ class Flat(nn.Module):
 
 
 def test_no_gradient_at_all_leaves_the_image():
-    X = random_images(2, 3, 8, 8)
-    moved, _ = gradient_step(Flat(), X, torch.tensor([0, 1]), l2_reg=0, learning_rate=25.0)
-    assert torch.equal(moved, X)
-    tiny = gradient_step(lambda x: 1e-30 * x.sum((2, 3)), X, torch.tensor([0, 1]), l2_reg=0, learning_rate=25.0)[0]
-    assert (tiny - X).flatten(1).norm(dim=1).tolist() == pytest.approx([25, 25], rel=1e-4)
+    settings = {"l2_reg": 0, "max_jitter": 0, "blur_every": 9, "size": 8, "seed": 0, "num_iterations": 3}
+    first, _, last = ascent(ClassVisualization, Flat(), 1, **settings)
+    assert torch.equal(first.image, last.image) and first.image.isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.FloatTensor, torch.cuda.FloatTensor, torch.float32])
@@ -327,6 +321,7 @@ def test_takes_the_courses_types(dtype):
         (3, {"recipe": "modren"}, "modren"),
         (3, {"recipe": "modern", "max_scale": 0.5}, "max_scale"),
         (3, {"recipe": "modern", "noise": -1}, "noise"),
+        (7, {"recipe": "modern"}, "labels"),
     ],
 )
 def test_refuses_what_does_not_fit(tmp_path, target, keywords, word):
@@ -354,6 +349,35 @@ def test_refuses_other_types_classes_and_names():
         CV.create_class_visualizations([3], model, recipe="modern", l2_reg=1)
 
 
+class Other(nn.Module):
+    """Returns something else than class scores."""
+
+    def __init__(self, wrap):
+        super().__init__()
+        self.inner, self.wrap = tiny_net(dtype=torch.float32), wrap
+
+    def forward(self, x):
+        return self.wrap(self.inner(x))
+
+
+@pytest.mark.parametrize("recipe", ["course", "modern"])
+@pytest.mark.parametrize(
+    ("model", "word"),
+    [
+        (Other(lambda scores: {"out": scores}), "class scores"),
+        (Other(lambda scores: (scores, scores)), "class scores"),
+        (Other(lambda scores: scores[:, 0]), "class scores"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), "does not take"),
+    ],
+)
+def test_refuses_networks_that_do_not_fit(model, word, recipe, tmp_path):
+    with no_trace(model), pytest.raises(InputError, match=word):
+        CV.create_class_visualization(
+            3, NAMES, model, torch.FloatTensor, recipe=recipe, size=16, num_iterations=2, out=tmp_path
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_writes_the_courses_frames_and_tells_the_callback(tmp_path):
     model, steps = tiny_net(dtype=torch.float32), []
     CV.create_class_visualization(
@@ -365,9 +389,8 @@ def test_writes_the_courses_frames_and_tells_the_callback(tmp_path):
     with Image.open(tmp_path / "figures" / written[0]) as figure:
         assert min(figure.size) > 200
     assert [step.iteration for step in steps] == [1, 2, 3, 4, 5, 6, 7]
-    assert all(step.images.shape == (1, 3, 24, 24) and step.scores.shape == (1,) for step in steps)
-    assert all(0 < step.probabilities.item() < 1 for step in steps)
-    assert steps[-1].scores.item() > steps[0].scores.item()
+    assert all(step.image.shape == (1, 3, 24, 24) and 0 < step.probability < 1 for step in steps)
+    assert steps[-1].score > steps[0].score
 
 
 def test_without_plots_nothing_is_written(tmp_path, monkeypatch):

@@ -7,43 +7,39 @@ each ReLU follows the other rule. The formulas are those of `visualizers.salienc
 
 import contextlib
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 
 from image_utils.errors import InputError
-from networks.layers import cut_at, find_layer
-from networks.no_trace import as_leaf, untouched
-from networks.precision import arithmetic
+from networks.layers import find_layer, maps_kept
+from networks.no_trace import untouched
 from networks.relus import relus_replaced
 
 
-class PlainThenGuided(torch.autograd.Function):
-    """ReLU whose backward pass is the plain derivative or another rule, whichever is asked for."""
+class Switch:
+    """Which backward pass the ReLUs take: their own derivative, or guided backpropagation's rule."""
 
-    @staticmethod
-    def forward(ctx, x, switch, inplace):
-        """Compute max(x, 0) of a Tensor of any shape, in its own memory if `inplace`; keep the switch."""
-        ctx.switch = switch
-        return switch.rule.forward(ctx, x, inplace)
+    def __init__(self):
+        self.guided = False
 
-    @staticmethod
-    def backward(ctx, dout):
-        """Pass the signal dout on by the rule that is now in force."""
-        if ctx.switch.guided:
-            return ctx.switch.rule.backward(ctx, dout)[0], None, None
-        return torch.ops.aten.threshold_backward(dout, *ctx.saved_tensors, 0), None, None
+    def rule(self):
+        """Make the autograd Function of a ReLU that this switch rules over."""
 
+        class PlainThenGuided(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                output = x.clamp(min=0)
+                ctx.save_for_backward(output)  # positive where x is
+                return output
 
-@dataclass
-class _Switch:
-    """Which backward pass the ReLUs take: their own, or by the rule of an autograd Function."""
+            @staticmethod
+            def backward(ctx, dout):
+                # One kernel for both: the signal where the output is positive. `CustomReLU` has the formula.
+                passed = torch.ops.aten.threshold_backward(dout, ctx.saved_tensors[-1], 0)
+                return passed.clamp_(min=0) if self.guided else passed
 
-    rule: type
-    guided: bool = False
-
-    def apply(self, x, inplace):
-        """Compute max(x, 0) so that this switch rules over its backward pass."""
-        return PlainThenGuided.apply(x, self, inplace)
+        return PlainThenGuided
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class Gradients:
     dA: torch.Tensor | None = None
 
 
-def gradients(model, X, score, *, plain=False, guided=None, layer=None, functional="refuse", precision="float32"):
+def gradients(model, X, score, *, plain=False, guided=False, layer=None, functional="guide"):
     """Run a network once and differentiate its scores in every way asked for.
 
     Args:
@@ -73,11 +69,9 @@ def gradients(model, X, score, *, plain=False, guided=None, layer=None, function
         X: float Tensor (N, 3, H, W), normalised, on the model's device; not changed.
         score: function from what the network returns to one number an image, Tensor (N,).
         plain: whether the gradient by the pixels is wanted.
-        guided: the rule of guided backpropagation, `visualizers.gradcam.CustomReLU`, if that is wanted: an
-            autograd Function of (x, inplace) that computes a ReLU and saves its output, and nothing else.
+        guided: whether guided backpropagation is.
         layer: the layer whose maps and gradient are wanted, by name or as module; None for none.
         functional: as in `networks.relus.relus_replaced`, where guided backpropagation is wanted.
-        precision: "float32", or "fast" or "bf16"; see `networks.precision`.
 
     Returns:
         Gradients.
@@ -85,27 +79,27 @@ def gradients(model, X, score, *, plain=False, guided=None, layer=None, function
     Raises:
         InputError: shapes, labels or layer do not fit, a ReLU cannot be reached, or the score ignores the layer.
     """
-    switch = _Switch(guided)
-    pixels = as_leaf(X)
-    with untouched(model), arithmetic(precision, pixels) as images, contextlib.ExitStack() as stack:
-        run, maps = model, []
+    switch, kept = Switch(), SimpleNamespace(activation_value=None)
+    with untouched(model, X) as pixels, contextlib.ExitStack() as stack:
         if guided:
-            run = stack.enter_context(relus_replaced(model, switch.apply, functional=functional))
-            run(as_leaf(images[:1]))  # looks for ReLUs out of reach, before the graph is cut, which works once
+            stack.enter_context(relus_replaced(model, switch.rule(), functional=functional))
+            model(pixels[:1])  # looks for ReLUs out of reach, before the maps are kept, which works once
         if layer is not None:
-            maps = stack.enter_context(cut_at(find_layer(model, layer), below=plain or guided is not None))
-        outputs = run(images)
-        total = score(outputs).sum()
-        if layer is not None and not maps:
+            cut = not plain and not guided
+            stack.enter_context(maps_kept(find_layer(model, layer), kept, cut=cut))
+        outputs = model(pixels)
+        total, A = score(outputs).sum(), kept.activation_value
+        if layer is not None and A is None:
             raise InputError("the layer did not run in the forward pass; choose another")
-        found = list(_differentiate(total, [pixels] * plain + maps, keep=guided is not None))
+        sources = [pixels] * plain + [A] * (layer is not None)
+        found = list(_differentiate(total, sources, keep=guided))
         switch.guided = True
         return Gradients(
             outputs.detach(),
             plain=found.pop(0) if plain else None,
             guided=_differentiate(total, [pixels], keep=False)[0] if guided else None,
-            A=maps[0].detach() if maps else None,
-            dA=found.pop() if maps else None,
+            A=None if A is None else A.detach(),
+            dA=found.pop() if A is not None else None,
         )
 
 
