@@ -177,8 +177,10 @@ def check_maps(x: object, name: str) -> None:
     """
     if not isinstance(x, torch.Tensor):
         raise InputError(f"{name} must be a floating-point Tensor (N, C, H, W), not {type(x).__name__}")
-    if x.ndim != 4 or not x.is_floating_point() or x.numel() == 0:
+    if x.ndim != 4 or not x.is_floating_point():
         raise InputError(f"{name} must be a floating-point Tensor (N, C, H, W), not {x.dtype} of {tuple(x.shape)}")
+    if x.numel() == 0:
+        raise InputError(f"{name} must not be empty; the shape is {tuple(x.shape)}")
 
 
 def check_images(X: torch.Tensor) -> None:
