@@ -1,5 +1,11 @@
-"""Fooling images and class visualizations, marked step by step on the real network."""
+"""Fooling images and class visualizations, marked step by step on the real network.
 
+What the network was shown tells the steps. Each must lie along the gradient at the image before it, and in the
+class visualization along that of the penalty too; how far along tells the mistakes apart. Images shown besides, to
+look at a score for example, are passed over.
+"""
+
+import functools
 import itertools
 
 import numpy as np
@@ -9,176 +15,200 @@ from course.autograder import technique_references as refs
 from course.autograder.judging import RIGHT, Verdict
 from course.autograder.tasks import Check, Task
 
-FEW_STEPS = 15
-FAR = 10 * FEW_STEPS + 50  # normalised pixels; a step is 10 long. Noise is some 270 away from a photograph
-NO_PENALTY = (
-    "the L2 penalty has no gradient, or next to none: is it part of what is differentiated, as a Tensor, "
-    "and the sum of squares rather than the norm?"
-)
-MAX_SEEN = 40  # images that come back of those shown to the network
+FEWEST, MOST = 6, 8  # steps that the fooling image takes
+FAR = 10 * MOST + 50  # normalised pixels; a step is 10 long. Noise is some 270 away from a photograph
 TIE = 1e-2  # score units; a lead this small may be rounding
+BESIDE = 3  # images shown between one of the path and the next
+ASTRAY = 0.2  # share of a step that may lie off the gradients: rounding can switch a unit that is nearly at zero
+NO_PENALTY = (
+    "the L2 penalty has no gradient, or next to none: is it part of what is differentiated, as a Tensor, and the "
+    "sum of squares rather than the norm?"
+)
+FOOLS = "Fooling image: fools"
 
 
-class Ascent:
-    """Inputs and judgements, on the network of a `technique_tasks.Judge`."""
+def _path(images, directions, inside=None):
+    """Follow the steps from the first image on.
 
-    def __init__(self, judge):
-        self.judge = judge
+    Args:
+        images: list of ndarrays (3, H, W).
+        directions: function of an image -> list of ndarrays that a step from it is made of.
+        inside: function of an image -> mask of the pixels that were not clamped; None for all.
 
-    def fooling_inputs(self, rng):
-        """A photograph, and a target that takes some steps to reach, but not many."""
-        given = self.judge.images(rng, n=1)
-        x = torch.from_numpy(given["X"])
-        with torch.no_grad():
-            ranked = self.judge.model(x)[0].argsort(descending=True).tolist()
-        for target in rng.permutation(ranked[10:200])[:20]:
-            if 3 <= len(refs.fool(self.judge.model, x, int(target), steps=FEW_STEPS)) <= FEW_STEPS:
+    Returns:
+        (steps, where): for each step the image it leaves, the directions and the coefficients along them; index of
+        the last image that was reached.
+    """
+    steps, i = [], 0
+    while i + 1 < len(images):
+        basis = directions(images[i])
+        for k in range(i + 1, min(i + 1 + BESIDE, len(images))):
+            mask = slice(None) if inside is None else inside(images[k])
+            step = (images[k] - images[i])[mask].ravel().astype(np.float64)
+            matrix = np.stack([b[mask].ravel() for b in basis], 1).astype(np.float64)
+            coefficients = np.linalg.lstsq(matrix, step, rcond=None)[0]
+            if np.linalg.norm(step) > 0 and np.linalg.norm(step - matrix @ coefficients) < ASTRAY * np.linalg.norm(
+                step
+            ):
+                steps.append((images[i], basis, coefficients))
+                i = k
                 break
-        return {**given, "target": int(target)}
+        else:
+            break
+    return steps, i
 
-    def fools(self, inputs, answers):
-        """The network sees the target, and the original is as it was."""
-        image = answers.get("image")
-        if image is None or image.shape != inputs["X"].shape or not np.isfinite(image).all():
-            return Verdict(0.0, "an image like X is wanted, all values finite")
-        if np.linalg.norm(image - inputs["X"]) > FAR:
-            return Verdict(0.0, "the image has nothing to do with X: start from X and take steps of length 10")
+
+def _about(value, expected, tolerance=0.02):
+    return abs(value - expected) <= tolerance * abs(expected)
+
+
+def _size_mistake(size, wanted, unnormalised):
+    """Name what makes a step longer or shorter than wanted, or return ""."""
+    if size < 0:
+        return "the score falls: add the step, do not subtract it"
+    if _about(size, wanted):
+        return ""
+    if _about(size, 2 * wanted):
+        return "every step is taken twice"
+    if _about(size, unnormalised):
+        return "the gradient is not divided by its norm"
+    return f"the steps are {size:.3g}, not {wanted:.3g} long: rate * g / |g| is wanted"
+
+
+def _fooling_inputs(skeleton, rng, endless=False):
+    """A photograph, and a target that takes some steps to reach, but not many; or one that cannot be reached."""
+    from course.autograder.technique_tasks import images
+
+    model, side = refs.network(skeleton), 64 if endless else 112
+    while True:
+        x = images(skeleton, rng, (side, side), 1)["X"]
         with torch.no_grad():
-            scores = self.judge.model(torch.from_numpy(image))[0]
-        if scores[inputs["target"]] < scores.max() - TIE:
-            return Verdict(
-                0.0, f"the network sees class {int(scores.argmax())}, not the target {inputs['target']}"
-            )
-        return RIGHT if answers.get("kept") is True else Verdict(0.5, "X itself was changed; work on a copy")
+            ranked = model(torch.from_numpy(x))[0].argsort(descending=True).tolist()
+        if endless:
+            return {"X": x, "target": ranked[20], "other": ranked[0]}
+        for target in rng.permutation(ranked[10:400])[:40].tolist():
+            if FEWEST <= refs.fooling_steps(model, x[0], target, MOST + 1) <= MOST:
+                return {"X": x, "target": target, "other": None}
 
-    def recipe(self, inputs, answers):
-        """Each image follows from the one before by the course's step, until the network is fooled."""
-        seen, last, target = answers.get("images"), answers.get("image"), inputs["target"]
-        shape = inputs["X"].shape
-        if last is None or last.shape != shape or seen is None or seen.shape[1:] != shape[1:] or len(seen) == 0:
-            return Verdict(0.0, "an image like X is wanted, found by asking the network")
-        images = [x for i, x in enumerate(seen) if i == 0 or not np.array_equal(x, seen[i - 1])]
-        if len(seen) < MAX_SEEN and not np.array_equal(images[-1], last[0]):
-            images.append(last[0])
-        finite = list(itertools.takewhile(lambda x: np.isfinite(x).all(), images))
-        images, all_finite = finite, len(finite) == len(images)
-        if not images or not _near(images[0], inputs["X"][0]):
-            return Verdict(0.0, "it does not start from X")
-        if len(images) == 1:
-            return Verdict(0.0, "no step was taken")
 
-        def follow(**options):
-            for before, after in itertools.pairwise(images):
-                expected = refs.fool_step(self.judge.model, torch.from_numpy(before[None]), target, **options)[0]
-                if not _near(after - before, expected.numpy() - before):
-                    return False
-            return True
+def _fools(skeleton, inputs, answers):
+    image, X = answers["image"], inputs["X"]
+    if image.shape != X.shape or not np.isfinite(image).all():
+        return Verdict(0.0, "an image like X is wanted, all values finite")
+    with torch.no_grad():
+        scores = refs.network(skeleton)(torch.from_numpy(image))[0]
+    if np.linalg.norm(image - X) > FAR:
+        if np.allclose(answers["images"][0], X[0], atol=1e-3) and len(answers["images"]) > 2 * MOST:
+            return Verdict(0.0, "it does not stop when the network is fooled, and goes too far from X")
+        return Verdict(0.0, "the image has nothing to do with X: start from X and take steps of length 10")
+    if scores[inputs["target"]] < scores.max() - TIE:
+        return Verdict(0.0, f"the network sees class {int(scores.argmax())}, not the target {inputs['target']}")
+    return RIGHT if answers["kept"] is True else Verdict(0.5, "X itself was changed; work on a copy")
 
-        if not follow():
-            mistakes = {
-                "the target's score falls: add the step, do not subtract it": {"sign": -1},
-                "every step is taken twice": {"times": 2},
-                "the gradient is not divided by its norm": {"normalise": False},
-                "the step is 1, not 10, times the normalised gradient": {"rate": 1.0},
-            }
-            named = [message for message, options in mistakes.items() if follow(**options)]
-            return Verdict(0.0, named[0] if named else "the steps are not 10 g / |g|")
-        with torch.no_grad():
-            scores = self.judge.model(torch.from_numpy(np.stack(images)))
-        best = scores[:-1].topk(2)
-        fooled = (best.indices[:, 0] == target) & (best.values[:, 0] > best.values[:, 1] + TIE)
-        if fooled.any():
-            return Verdict(0.0, "it does not stop when the network is fooled")
-        if not all_finite:
-            return Verdict(0.0, "the image is not finite")
-        if scores[-1, target] < scores[-1].max() - TIE:
-            return Verdict(0.0, "it stops before the network is fooled")
+
+def _recipe(skeleton, inputs, answers):
+    """Each image follows from the one before by the course's step, until the network is fooled."""
+    model, target, seen = refs.network(skeleton), inputs["target"], list(answers["images"])
+    if not np.array_equal(seen[-1], answers["image"][0]):
+        seen.append(answers["image"][0])
+    finite = list(itertools.takewhile(lambda x: np.isfinite(x).all(), seen))
+    if not finite or np.linalg.norm(finite[0] - inputs["X"][0]) > 1e-3 * np.linalg.norm(inputs["X"]):
+        return Verdict(0.0, "it does not start from X")
+    if len(seen) == 1:
+        return Verdict(0.0, "no step was taken")
+    steps, where = _path(finite[: 3 * MOST], lambda x: [refs.score_gradient(model, x, target)])
+    if not steps:
+        return Verdict(0.0, "the steps do not lie along the gradient of the target's score")
+    for _, (g,), (along,) in steps:
+        length = np.linalg.norm(g)
+        mistake = _size_mistake(along * length, 10.0, 10 * length)
+        if mistake:
+            return Verdict(0.0, mistake)
+    with torch.no_grad():
+        scores = model(torch.from_numpy(np.stack([image for image, _, _ in steps] + [finite[where]])))
+    best = scores[:-1].topk(2)
+    if ((best.indices[:, 0] == target) & (best.values[:, 0] > best.values[:, 1] + TIE)).any():
+        return Verdict(0.0, "it does not stop when the network is fooled")
+    if len(finite) < len(seen):
+        return Verdict(0.0, "the image is not finite")
+    if scores[-1, target] < scores[-1].max() - TIE:
+        return Verdict(0.0, "it stops before the network is fooled")
+    return RIGHT if where > len(finite) - BESIDE else Verdict(0.0, "the steps leave the path of the gradient")
+
+
+def _ends(inputs, answers):
+    images = answers["images"]
+    steps = len(images) - 1 + (not np.array_equal(images[-1], answers["image"][0]))
+    if 98 <= steps <= 101:
         return RIGHT
-
-    def visualization_inputs(self, rng):
-        """A class, and keywords under which every step can be followed: no jitter, no blur but at first.
-
-        The class is one that the network sees in noise: where a score is zero it has no gradient.
-        """
-        keywords = {
-            "l2_reg": float(rng.uniform(0.02, 0.06)),
-            "learning_rate": float(rng.uniform(5, 15)),
-            "num_iterations": 6,
-            "blur_every": 1000,
-            "max_jitter": 0,
-            "show_every": 1000,
-        }
-        noise = torch.from_numpy(rng.standard_normal((1, 3, 224, 224)).astype(np.float32))
-        with torch.no_grad():
-            ranked = self.judge.model(noise)[0].argsort(descending=True)
-        return {"target": int(ranked[rng.integers(0, 20)]), "keywords": keywords}
-
-    def steps(self, penalty_only):
-        """Make a judge of the steps: their direction, or (`penalty_only`) the part of the L2 penalty in it."""
-
-        def judge(inputs, answers):
-            images, n = answers.get("images"), inputs["keywords"]["num_iterations"]
-            if not isinstance(images, np.ndarray) or images.shape[1:] != (3, 224, 224) or len(images) < n:
-                return Verdict(0.0, f"the network was not shown {n} images (1, 3, 224, 224)")
-            target, l2, rate = inputs["target"], inputs["keywords"]["l2_reg"], inputs["keywords"]["learning_rate"]
-
-            def follows(**options):
-                for before, after in itertools.pairwise(images[1:n]):
-                    x = torch.from_numpy(before[None])
-                    expected = refs.climb(self.judge.model, x, target, l2, rate, **options)[0].numpy()
-                    expected = np.clip(expected, (0 - refs.MEAN) / refs.STD, (1 - refs.MEAN) / refs.STD)
-                    if not _near(after - before, torch.from_numpy(expected - before)):
-                        return False
-                return True
-
-            if follows():
-                return RIGHT
-            without = {
-                NO_PENALTY: {"penalty": "none"},
-                "the L2 penalty has the wrong sign: it is subtracted from the score": {"penalty": "rewarded"},
-            }
-            for message, options in without.items():
-                if follows(**options):
-                    return Verdict(0.0, message) if penalty_only else RIGHT
-            mistakes = {
-                "the class score falls: add the step, do not subtract it": {"sign": -1},
-                "every step is taken twice": {"times": 2},
-                "the gradient is not divided by its norm": {"normalise": False},
-            }
-            for message, options in mistakes.items():
-                if any(follows(**options, penalty=penalty) for penalty in ("squares", "none")):
-                    return Verdict(0.0, message)
-            return Verdict(
-                0.0, "the steps are not learning_rate * g / |g| with g of score - l2_reg * sum of squares"
-            )
-
-        return judge
+    return Verdict(
+        0.0, f"where the target is out of reach it ends after {steps} steps; at most 100 are to be taken"
+    )
 
 
-def _near(found, expected):
-    """Say whether a change of an image is the expected one, by the norm of the difference."""
-    found, expected = torch.as_tensor(np.asarray(found)), torch.as_tensor(np.asarray(expected))
-    return bool((found - expected).norm() <= 0.03 * expected.norm() + 1e-6)
+def _visualization_inputs(skeleton, rng):
+    """A class, and keywords under which every step can be followed: no jitter, no blur but at first.
+
+    The class is one that the network sees in noise: where a score is zero it has no gradient.
+    """
+    keywords = {"l2_reg": float(rng.uniform(0.02, 0.06)), "learning_rate": float(rng.uniform(5, 15))}
+    keywords |= {"num_iterations": 6, "blur_every": 1000, "max_jitter": 0, "show_every": 1000}
+    noise = torch.from_numpy(rng.standard_normal((1, 3, 224, 224)).astype(np.float32))
+    with torch.no_grad():
+        ranked = refs.network(skeleton)(noise)[0].argsort(descending=True)
+    return {"target": int(ranked[rng.integers(0, 20)]), "keywords": keywords}
 
 
-def tasks(judge):
-    """List the tasks of what climbs a score."""
-    ascent = Ascent(judge)
+def _visualizes(skeleton, penalty, inputs, answers):
+    """Judge the steps of a class visualization: how they climb, or the part of the L2 penalty in them."""
+    images, n = answers["images"], inputs["keywords"]["num_iterations"]
+    if images.shape[1:] != (3, 224, 224) or len(images) < n:
+        return Verdict(0.0, f"the network was not shown {n} images (1, 3, 224, 224)")
+    low, high = (0 - refs.MEAN) / refs.STD, (1 - refs.MEAN) / refs.STD
+    model, l2, rate = refs.network(skeleton), inputs["keywords"]["l2_reg"], inputs["keywords"]["learning_rate"]
+
+    def directions(x):
+        return [refs.score_gradient(model, x, inputs["target"]), x]
+
+    def inside(x):
+        return (x > low + 1e-4) & (x < high - 1e-4)
+
+    # The first image is blurred before it is shown again; behind it comes one that was stepped to.
+    paths = (_path(list(images[start : start + 2 * n]), directions, inside)[0] for start in range(1, 1 + BESIDE))
+    steps = next((path[: n - 2] for path in paths if len(path) >= n - 2), None)
+    if steps is None:
+        return Verdict(0.0, "the steps are not learning_rate * g / |g| with g of score - l2_reg * sum of squares")
+    for image, (g, _), (along, pull) in steps:
+        whole, climb = np.sign(along) * np.linalg.norm(along * g + pull * image), along * np.linalg.norm(g)
+        factor = -pull / along / (2 * l2)
+        if penalty and not _about(factor, 1, 0.1):
+            if abs(factor) < 0.1:
+                return Verdict(0.0, NO_PENALTY)
+            if factor < 0:
+                return Verdict(0.0, "the L2 penalty has the wrong sign: it is subtracted from the score")
+            return Verdict(0.0, f"the L2 penalty is {factor:.2g} times what it should be: l2_reg * sum of squares")
+        # Someone may normalise the score's gradient alone, and subtract the penalty apart from it.
+        if not _about(climb, rate) and (mistake := _size_mistake(whole, rate, rate * whole / max(along, 1e-12))):
+            return Verdict(0.0, mistake)
+    return RIGHT
+
+
+def tasks(skeleton):
+    """List the tasks of what climbs a score; `skeleton` is the folder of the handout."""
+
+    def on(judge, *arguments):
+        return functools.partial(judge, skeleton, *arguments)
+
     return [
-        Task(
-            "fooling",
-            ascent.fooling_inputs,
-            (
-                Check("fooling", "Fooling image: fools", 4, ascent.fools),
-                Check("fooling", "Fooling image: the course's steps", 3, ascent.recipe),
-            ),
-        ),
-        Task(
-            "class_visualization",
-            ascent.visualization_inputs,
-            (
-                Check("classvis", "Class visualization: steps uphill", 5, ascent.steps(False)),
-                Check("classvis", "Class visualization: L2 penalty", 3, ascent.steps(True)),
-            ),
-        ),
-    ]
+        Task("fooling", on(_fooling_inputs), (
+            Check("fooling", FOOLS, 3, on(_fools)),
+            Check("fooling", "Fooling image: the course's steps", 3, on(_recipe)),
+        )),
+        Task("fooling", lambda rng: _fooling_inputs(skeleton, rng, endless=True), (
+            Check("fooling", "Fooling image: at most 100 steps", 1, _ends, FOOLS),
+        ), "endless"),
+        Task("class_visualization", on(_visualization_inputs), (
+            Check("classvis", "Class visualization: steps uphill", 5, on(_visualizes, False)),
+            Check("classvis", "Class visualization: L2 penalty", 3, on(_visualizes, True)),
+        )),
+    ]  # fmt: skip

@@ -5,35 +5,29 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from course.collect.archive import EARLIEST
+from course.collect.archive import write_zip
 from course.handout import ROOT, make_handout
-from image_utils.writing import save_json, whole_file
+from image_utils.writing import save_json
 
 SCRIPTS = Path(__file__).with_name("gradescope_files")  # setup.sh and run_autograder
-# foolbox: the photographs that techniques are judged on
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "captum",
-    "foolbox",
-    "numpy",
-    "matplotlib",
-    "pillow",
-    "safetensors",
-    "tqdm",
-    "scipy",
+NOT_NEEDED = (
+    "__pycache__",
+    "student",
+    "classroom",
+    "writeup",
+    "handout.py",
+    "markers.py",
+    "*.safetensors",
+    "*.npz",
 )
+PACKAGES = (
+    "torch", "torchvision", "captum", "foolbox",  # foolbox: the photographs that techniques are judged on
+    "numpy", "matplotlib", "pillow", "safetensors", "tqdm", "scipy",
+)  # fmt: skip
 
 
 def make_skeleton(out):
-    """Make what a submission is laid over: the handout without tests and notebooks.
-
-    Args:
-        out: folder to make.
-
-    Returns:
-        Path of the folder.
-    """
+    """Make what a submission is laid over: the handout without tests. Returns the folder `out`, as a Path."""
     out = Path(out)
     make_handout(out)
     for needless in ("tests", "course"):
@@ -58,39 +52,17 @@ def build(out, parts):
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        make_skeleton(root / "skeleton")
-        for file in sorted(ROOT.glob("course/**/*.py")):
-            _copy(file, root / file.relative_to(ROOT))
+        skeleton = make_skeleton(root / "skeleton")
+        shutil.copytree(ROOT / "course", root / "course", ignore=shutil.ignore_patterns(*NOT_NEEDED))
         for room in ("image_utils", "data"):
-            shutil.copytree(
-                root / "skeleton" / room, root / room, ignore=shutil.ignore_patterns("*.safetensors", "*.npz")
-            )
+            shutil.copytree(skeleton / room, root / room, ignore=shutil.ignore_patterns(*NOT_NEEDED))
         (root / "image_utils" / "__init__.py").write_text("")  # the students' names, which would import PyTorch
-        (root / "requirements.txt").write_text(_requirements())
+        shutil.copyfile(ROOT / "torchvision_cure.py", root / "torchvision_cure.py")
+        pinned = (ROOT / "requirements.txt").read_text().splitlines(keepends=True)
+        wanted = [line for line in pinned if line.partition("==")[0].strip() in PACKAGES]
+        (root / "requirements.txt").write_text("".join(wanted))
         save_json({"parts": list(parts)}, root / "settings.json")
-        for script in SCRIPTS.iterdir():
-            shutil.copyfile(script, root / script.name)
-        return _zip(root, out)
-
-
-def _copy(source, target):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-
-
-def _requirements():
-    """Return the pinned packages that marking needs, as lines."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    return "".join(f"{line}\n" for line in lines if line.partition("==")[0] in PACKAGES)
-
-
-def _zip(root, out):
-    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    with whole_file(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            member = zipfile.ZipInfo(name, EARLIEST)
-            member.create_system = 3
-            member.external_attr = (0o100755 if name in ("setup.sh", "run_autograder") else 0o100644) << 16
-            member.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(member, (root / name).read_bytes())
-    return names
+        shutil.copytree(SCRIPTS, root, dirs_exist_ok=True)
+        names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+        programs = ("setup.sh", "run_autograder")
+        return write_zip(root, out, names, compression=zipfile.ZIP_DEFLATED, programs=programs)

@@ -6,6 +6,7 @@ expected value, no comparison and no points. Each call takes a dict of arrays an
 
 import contextlib
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -14,12 +15,11 @@ from pathlib import Path
 
 import loops
 import numpy as np
+import script_calls
 import technique_calls
 import wire
 
-MAX_INPUT = 1 << 26  # bytes
 SLOW = ("torch", "torchvision", "matplotlib.figure", "PIL.Image", "safetensors.torch", "captum.attr", "tqdm")
-PACKAGES = ("style_modules", "visualizers")
 
 
 def warm_up():
@@ -29,176 +29,126 @@ def warm_up():
     sys.modules["torch"].set_num_threads(1)
 
 
-def serve(call, code, source, answer):
+def serve(call, inputs, code, answer):
     """Run one call and write what it returned, or how it failed.
 
     Args:
         call: name of a function in CALLS.
+        inputs: dict of arrays and plain values.
         code: folder of the submission.
-        source: descriptor of the packed input.
         answer: descriptor for the packed answer.
     """
-    inputs = wire.unpack(os.pread(source, MAX_INPUT, 0))
     sys.path.insert(0, str(code))
     sys.dont_write_bytecode = True
     try:
         values = CALLS[call](inputs)
     except BaseException as problem:  # noqa: BLE001  (a submission may raise anything, SystemExit included)
-        values = {"error": _explain(problem, code)}
+        values = {"error": explain(problem)}
     data = wire.pack(values)
     while data:
         data = data[os.write(answer, data) :]
 
 
-def _explain(problem, code):
+def explain(problem):
     """Return [type, message, file, line] of an exception, the place being the last in the submission."""
-    file, line = "", 0
+    code, file, line = sys.path[0], "", 0
     for frame in traceback.extract_tb(problem.__traceback__):
-        if frame.filename.startswith(str(code)):
+        if frame.filename.startswith(code):
             file, line = frame.filename, frame.lineno
-    if isinstance(problem, SyntaxError) and str(problem.filename or "").startswith(str(code)):
+    if isinstance(problem, SyntaxError) and str(problem.filename or "").startswith(code):
         file, line = problem.filename, problem.lineno
-    try:
+    message = ""
+    with contextlib.suppress(BaseException):  # its __str__ is the submission's
         message = str(problem)[:500]
-    except BaseException:  # noqa: BLE001  (its __str__ is the submission's)
-        message = ""
     return [type(problem).__name__[:100], message, file.removeprefix(f"{code}/"), int(line or 0)]
 
 
-def find(package, module, name):
+def find(module, name):
     """Import a class or function of the submission, even if another file of its package is broken."""
-    path = f"{package}.{module}" if package else module
     try:
-        return getattr(importlib.import_module(path), name)
+        return getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as problem:  # noqa: BLE001  (a broken neighbour may raise anything)
-        _without_package_init()
+        for package in ("style_modules", "visualizers"):  # let their modules be imported one by one
+            for known in [known for known in sys.modules if known.partition(".")[0] in (package, "style_utils")]:
+                del sys.modules[known]
+            sys.modules[package] = types.ModuleType(package)
+            sys.modules[package].__path__ = [str(Path(sys.path[0]) / package)]
         try:
-            return getattr(importlib.import_module(path), name)
+            return getattr(importlib.import_module(module), name)
         except ModuleNotFoundError:
             raise problem from None
 
 
-def _without_package_init():
-    """Let the modules of a package be imported one by one, without its __init__ that imports them all."""
-    for name in [name for name in sys.modules if name.partition(".")[0] in (*PACKAGES, "style_utils")]:
-        del sys.modules[name]
-    for name in PACKAGES:
-        package = types.ModuleType(name)
-        package.__path__ = [str(Path(sys.path[0]) / name)]
-        sys.modules[name] = package
+def _loss(kind):
+    module, name, _ = LOSSES[kind]
+    return find(f"style_modules.{module}", name)()
 
 
-def _tensor(array, gradient=False):
+def _leaf(array):
     import torch
 
-    return torch.from_numpy(array).requires_grad_(gradient)
+    return torch.from_numpy(array).requires_grad_()
 
 
-def _number(value, what):
+def _number(value):
     """Turn what a loss returned into an array, whatever kind of number it is."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     if not hasattr(value, "__array__") and not isinstance(value, int | float):
-        raise TypeError(f"{what} returned {type(value).__name__} instead of a Tensor")
+        raise TypeError(f"{type(value).__name__} was returned instead of a Tensor")
     return np.asarray(value, dtype=np.float64)
 
 
-def _value_and_gradients(loss, leaves, what):
-    """Return {"value": ..., "gradient0": ..., ...}; a gradient that does not exist is left out."""
+def _value_and_gradients(loss, leaves, factor=1.0):
+    """Return dict with the value and the gradients of its sum, weighted; None for those that do not exist."""
     import torch
 
-    found = {"value": _number(loss, what)}
+    gradients = [None] * len(leaves)
     if isinstance(loss, torch.Tensor) and loss.requires_grad:
-        gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
-        found |= {f"gradient{i}": g.numpy() for i, g in enumerate(gradients) if g is not None}
-    return found
+        gradients = torch.autograd.grad((loss * factor).sum(), leaves, allow_unused=True)
+    return {"value": _number(loss), "gradients": [None if g is None else g.numpy() for g in gradients]}
 
 
-def _each_case(inputs, function):
-    """Apply `function(case)` to each case; keys of case number i end in @i on both sides."""
-    answers = {}
-    for i in range(inputs["cases"]):
-        case = {key.rpartition("@")[0]: value for key, value in inputs.items() if key.endswith(f"@{i}")}
-        answers |= {f"{key}@{i}": value for key, value in function(case).items()}
-    return answers
-
-
-def content_loss(inputs):
-    """Content loss and its gradient."""
-    loss = find("style_modules", "content_loss", "ContentLoss")()
-
-    def one(case):
-        x = _tensor(case["current"], gradient=True)
-        return _value_and_gradients(loss(case["weight"], x, _tensor(case["original"])), [x], "ContentLoss.forward")
-
-    return _each_case(inputs, one)
-
-
-def gram_matrix(inputs):
-    """Gram matrices, and the gradient of their weighted sum."""
-    loss = find("style_modules", "style_loss", "StyleLoss")()
-
-    def one(case):
-        x = _tensor(case["features"], gradient=True)
-        gram = (
-            loss.gram_matrix(x) if case["normalize"] is None else loss.gram_matrix(x, normalize=case["normalize"])
-        )
-        found = {"gram": _number(gram, "gram_matrix")}
-        if getattr(gram, "requires_grad", False) and tuple(gram.shape) == case["upstream"].shape:
-            weighted = (gram * _tensor(case["upstream"])).sum()
-            found |= _value_and_gradients(weighted, [x], "gram_matrix")
-        return found
-
-    return _each_case(inputs, one)
-
-
-def style_loss(inputs):
-    """Style loss and its gradients, with the submission's own Gram matrix or right ones.
-
-    The right ones are numbers: what computes them would show a submission how it is done.
-    """
+def content(inputs):
+    """Content loss."""
     import torch
 
-    loss = find("style_modules", "style_loss", "StyleLoss")()
-
-    class Given(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, features, gram, slope):
-            ctx.save_for_backward(slope)
-            ctx.shape = features.shape
-            return gram.clone()
-
-        @staticmethod
-        def backward(ctx, upstream):
-            return (upstream.reshape(-1) @ ctx.saved_tensors[0]).reshape(ctx.shape), None, None
-
-    def one(case):
-        count = len([key for key in case if key.startswith("features")])
-        feats = [_tensor(case[f"features{i}"], gradient=True) for i in range(count)]
-        if inputs["right_gram"]:
-            known = {x.shape: (_tensor(case[f"gram{i}"]), _tensor(case[f"slope{i}"])) for i, x in enumerate(feats)}
-
-            def gram_matrix(features, normalize=True):
-                if features.shape not in known:
-                    raise TypeError(
-                        f"gram_matrix was given {tuple(features.shape)}; pass a layer's features whole"
-                    )
-                gram = Given.apply(features, *known[features.shape])
-                return gram if normalize else gram * features.numel()
-
-            object.__setattr__(loss, "gram_matrix", gram_matrix)
-        targets = [_tensor(case[f"target{i}"]) for i in range(len(case["layers"]))]
-        value = loss(feats, case["layers"], targets, case["weights"])
-        return _value_and_gradients(value, feats, "StyleLoss.forward")
-
-    return _each_case(inputs, one)
+    loss, x = _loss("content"), _leaf(inputs["current"])
+    return _value_and_gradients(loss(inputs["weight"], x, torch.from_numpy(inputs["original"])), [x])
 
 
-def tv_loss(inputs):
-    """Total-variation loss, its gradient, and how many operations it took."""
+def gram(inputs):
+    """Gram matrices."""
+    import torch
+
+    x, options = (
+        _leaf(inputs["features"]),
+        {} if inputs["normalize"] is None else {"normalize": inputs["normalize"]},
+    )
+    found, upstream = _loss("gram").gram_matrix(x, **options), torch.from_numpy(inputs["upstream"])
+    if getattr(found, "shape", None) != upstream.shape:
+        return {"value": _number(found), "gradients": [None]}
+    return _value_and_gradients(found, [x], upstream)
+
+
+def style(inputs):
+    """Style loss, with the submission's own Gram matrix or another function in its place."""
+    import torch
+
+    def stand_in(features, normalize=True):
+        means = features.mean((2, 3))
+        return means[:, :, None] * means[:, None, :] * (1 if normalize else features[0].numel())
+
+    loss, feats = _loss("style"), [_leaf(array) for array in inputs["features"]]
+    if inputs["stand_in"]:
+        object.__setattr__(loss, "gram_matrix", stand_in)
+    targets = [torch.from_numpy(target) for target in inputs["targets"]]
+    return _value_and_gradients(loss(feats, inputs["layers"], targets, inputs["weights"]), feats)
+
+
+def tv(inputs):
+    """Total-variation loss, and how many operations it takes, but for those that are needed once."""
     from torch.utils._python_dispatch import TorchDispatchMode
-
-    loss = find("style_modules", "tv_loss", "TotalVariationLoss")()
 
     class Count(TorchDispatchMode):
         operations = 0
@@ -207,17 +157,20 @@ def tv_loss(inputs):
             self.operations += 1
             return func(*args, **(kwargs or {}))
 
-    def one(case):
-        x = _tensor(case["img"], gradient=True)
-        with Count() as count:
-            value = loss(x, case["weight"])
-        return _value_and_gradients(value, [x], "TotalVariationLoss.forward") | {"operations": count.operations}
-
-    return _each_case(inputs, one)
+    loss, x = _loss("tv"), _leaf(inputs["img"])
+    loss(x, inputs["weight"])
+    with Count() as count:
+        value = loss(x, inputs["weight"])
+    return _value_and_gradients(value, [x]) | {"operations": count.operations}
 
 
-def update_rule(inputs):
-    """Every image that `style_transfer` evaluates, on simple losses instead of the submission's, and the last.
+def cases(inputs):
+    """One of the four above, for each of several inputs."""
+    return {"cases": [LOSSES[inputs["loss"]][2](case) for case in inputs["cases"]]}
+
+
+def update(inputs):
+    """Every image whose gradient `style_transfer` asks for, on simple losses in place of its own, and the last.
 
     These losses are others than the assignment's, because a submission can read them here.
     """
@@ -225,8 +178,7 @@ def update_rule(inputs):
     from PIL import Image
     from torch import nn
 
-    style_transfer = find("", "style_utils", "style_transfer")
-    seen = []
+    style_transfer, seen = find("style_utils", "style_transfer"), []
 
     def rounded(x):
         """Sum sqrt(1 + x^2)."""
@@ -246,36 +198,37 @@ def update_rule(inputs):
 
     class Smooth(nn.Module):
         def forward(self, img, tv_weight):
-            seen.append(img.detach().clone().numpy())
-            return tv_weight * rounded(img)
+            value, image = tv_weight * rounded(img), img.detach().clone().numpy()
+            if value.requires_grad:
+                value.register_hook(lambda gradient: seen.append(image))
+            return value
 
     convolutions = []
-    for i in range(2):
-        weight, bias = inputs[f"weight{i}"], inputs[f"bias{i}"]
+    for weight, bias in inputs["convolutions"]:
         convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
-        convolution.weight.data, convolution.bias.data = _tensor(weight)[:, :, None, None], _tensor(bias)
+        convolution.weight.data = torch.from_numpy(weight)[:, :, None, None]
+        convolution.bias.data = torch.from_numpy(bias)
         convolutions.append(convolution)
     cnn = nn.Sequential(*convolutions).requires_grad_(False)
     for name in ("content", "style"):
         Image.fromarray(inputs[name]).save(f"{name}.png")
-    size = inputs["content"].shape[0]
-    weights = inputs["content_weight"], [0], [inputs["style_weight"]], inputs["tv_weight"]
-    content_weight, layers, style_weights, tv_weight = weights
-    losses = content_weight, layers, style_weights, tv_weight, Content(), Style(), Smooth()
+    size, content_weight, style_weight, tv_weight = len(inputs["content"]), *inputs["weights"]
+    losses = content_weight, [0], [style_weight], tv_weight, Content(), Style(), Smooth()
+    options = {"testing": True} if "testing" in inspect.signature(style_transfer).parameters else {}
+    given = ("graded", "content.png", "style.png", size, size, 1, *losses, cnn, torch.FloatTensor)
+    found, stopped = None, None
     try:
-        found = style_transfer(
-            "graded", "content.png", "style.png", size, size, 1, *losses, cnn, torch.FloatTensor, testing=True
-        )
-        ended = {"result": found.detach().numpy()}
+        found = style_transfer(*given, **options)
     except Exception as problem:
         if not seen:
             raise
-        ended = {"stopped": _explain(problem, sys.path[0])}
-    return {"images": np.stack(seen), **ended}
+        stopped = explain(problem)
+    result = found.detach().numpy() if isinstance(found, torch.Tensor) else None
+    return {"images": np.stack(seen) if seen else None, "result": result, "stopped": stopped}
 
 
 def notebook(inputs):
-    """One of the four numbers of the course's notebook, on the real network; then the same on numbers drawn anew.
+    """One of the four numbers of the course's notebook, on the real network; and that of a case drawn anew.
 
     The notebook's outputs are published, so they say something only of a function that is right elsewhere too.
     """
@@ -283,30 +236,31 @@ def notebook(inputs):
 
     from data import load_network
     from data.style_images import style_image
+    from image_utils.loading import open_image
+    from image_utils.pixels import preprocess
+    from stylize.features import extract_features
 
-    cnn, dtype = load_network().features, torch.FloatTensor
-    features_from_img = find("", "style_utils", "features_from_img")
+    loss, cnn = _loss(inputs["loss"]), load_network().features
     with torch.no_grad():
-        feats, img = features_from_img(str(style_image("tubingen", sample=True)), 192, cnn, dtype)
-        of_style, _ = features_from_img(str(style_image("starry_night", sample=True)), 192, cnn, dtype)
-        if inputs["name"] == "content":
-            nothing = find("", "style_utils", "extract_features")(torch.zeros_like(img), cnn)
-            value = find("style_modules", "content_loss", "ContentLoss")()(6e-2, feats[3], nothing[3])
-        elif inputs["name"] == "gram":
-            value = find("style_modules", "style_loss", "StyleLoss")().gram_matrix(of_style[5])
-        elif inputs["name"] == "style":
-            loss, layers = find("style_modules", "style_loss", "StyleLoss")(), [1, 4, 6, 7]
+        names = ("tubingen", "starry_night")
+        img, painting = (preprocess(open_image(style_image(name, sample=True)), 192) for name in names)
+        feats, of_style = extract_features(img, cnn), extract_features(painting, cnn)
+        if inputs["loss"] == "content":
+            value = loss(6e-2, feats[3], extract_features(torch.zeros_like(img), cnn)[3])
+        elif inputs["loss"] == "gram":
+            value = loss.gram_matrix(of_style[5])
+        elif inputs["loss"] == "style":
+            layers = [1, 4, 6, 7]
             targets = [loss.gram_matrix(of_style[i].clone()) for i in layers]
             value = loss(feats, layers, targets, [300000, 1000, 15, 3])
         else:
-            value = find("style_modules", "tv_loss", "TotalVariationLoss")()(img, 2e-2)
-    elsewhere = {"content": content_loss, "gram": gram_matrix, "style": style_loss, "tv": tv_loss}
-    return {"value": _number(value, inputs["name"])} | elsewhere[inputs["name"]](inputs)
+            value = loss(img, 2e-2)
+    return {"value": _number(value), "elsewhere": LOSSES[inputs["loss"]][2](inputs["case"])["value"]}
 
 
 def find_loops(inputs):
     """Loops in a function of a file, by its text alone: nothing of the submission is imported here."""
-    source = (Path(sys.path[0]) / inputs["file"]).read_text(encoding="utf-8")
+    source = (Path(sys.path[0]) / inputs["file"]).read_bytes()
     return {"loops": [[loop.line, loop.what] for loop in loops.find_loops(source, inputs["function"])]}
 
 
@@ -320,7 +274,11 @@ def readable(inputs):
     return {"readable": seen}
 
 
-CALLS = {
-    function.__name__: function
-    for function in (content_loss, gram_matrix, style_loss, tv_loss, update_rule, notebook, find_loops, readable)
-} | technique_calls.all_calls(find)
+LOSSES = {
+    "content": ("content_loss", "ContentLoss", content),
+    "gram": ("style_loss", "StyleLoss", gram),
+    "style": ("style_loss", "StyleLoss", style),
+    "tv": ("tv_loss", "TotalVariationLoss", tv),
+}
+CALLS = {function.__name__: function for function in (cases, update, notebook, find_loops, readable)}
+CALLS |= technique_calls.all_calls(find) | {"script": script_calls.script}

@@ -10,14 +10,12 @@ import sys
 from pathlib import Path
 
 from course.autograder.grade import check_isolation, grade
-from course.autograder.results import refusal
+from course.autograder.results import record
 from course.autograder.sandbox import Sandbox
-from course.parts import STYLE_TRANSFER
 from image_utils.errors import InputError
 from image_utils.writing import save_json
 
 SOURCE = Path(__file__).resolve().parents[2]
-TOTAL_SECONDS = 480  # of the 10 minutes after which Gradescope gives up and throws away what was earned
 
 
 def run_in(root):
@@ -30,19 +28,17 @@ def run_in(root):
         root: folder with submission/; results/results.json is written.
     """
     path = Path(root) / "results" / "results.json"
-    settings = SOURCE / "settings.json"
-    parts = json.loads(settings.read_text())["parts"] if settings.exists() else STYLE_TRANSFER
+    parts = json.loads((SOURCE / "settings.json").read_text())["parts"]
     hidden = [SOURCE, Path(__file__), path.parent, Path(root) / "submission_metadata.json"]
-    save_json(refusal("The marking did not get as far as the first check."), path)
+    save_json(record("The marking did not get as far as the first check."), path)
     try:
         with Sandbox() as sandbox:
             check_isolation(sandbox, hidden)
-            submission, skeleton = Path(root) / "submission", SOURCE / "skeleton"
-            results = grade(submission, sandbox, skeleton, parts=parts, path=path, total=TOTAL_SECONDS)
+            results = grade(Path(root) / "submission", sandbox, SOURCE / "skeleton", parts=parts, path=path)
             sys.stdout.write(f"{results.table()}\nsubmissions run confined: {sandbox.description}\n")
     except InputError as problem:
         if json.loads(path.read_text())["tests"] == []:
-            save_json(refusal(str(problem)), path)
+            save_json(record(str(problem)), path)
         sys.stdout.write(f"{problem}\n")
 
 

@@ -1,38 +1,31 @@
 """Comparing what a submission computed with references, and saying which likely mistake a wrong answer matches."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 TOLERANCE = 1e-3  # relative to the largest expected value; single precision gives 1e-5 or better
-# Relative, in the norm. Rounding may switch a ReLU that is nearly at zero, which changes a few pixels a lot.
+# Of maps of the whole network: rounding may switch a unit that is nearly at zero, which changes the map a little,
+# in a direction of its own, and hardly the share of the right map in it.
 LOOSE = 0.02
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check gives: the share of its points, from 0 to 1, and what to tell the student."""
+    """What a check gives.
+
+    Attributes:
+        share: of its points, from 0 to 1.
+        message: what to tell the student.
+        pictures: title to ndarray (H, W) or (H, W, 3), where a picture says more.
+    """
 
     share: float
     message: str = ""
+    pictures: dict | None = None
 
 
 RIGHT = Verdict(1.0)
-
-
-@dataclass
-class Reference:
-    """What one case should give.
-
-    Attributes:
-        value: ndarray or number.
-        gradients: list of ndarrays, or empty.
-        wrong: message to (value, gradients) of a likely mistake; gradients may be None where they do not matter.
-    """
-
-    value: object
-    gradients: list = field(default_factory=list)
-    wrong: dict = field(default_factory=dict)
 
 
 def close(found, expected, tolerance=TOLERANCE):
@@ -48,48 +41,70 @@ def close(found, expected, tolerance=TOLERANCE):
         return bool(np.isfinite(found).all() and (np.abs(found - expected) <= tolerance * scale + 1e-12).all())
 
 
-def judge_value(references, values):
+def near(found, expected, loose=LOOSE):
+    """Say whether a map of the network is the expected one: by the norm of the difference, and by its size."""
+    if found is None or found.shape != expected.shape or not np.isfinite(found).all():
+        return False
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    size = np.linalg.norm(expected)
+    factor = (found * expected).sum() / max(size**2, 1e-300)
+    return bool(np.linalg.norm(found - expected) <= loose * size and abs(factor - 1) <= loose / 4)
+
+
+def judge_values(expected, wrong, found, same=close):
     """Compare one value a case.
 
     Args:
-        references: list of References.
-        values: list of what the submission gave for each, ndarray or None.
+        expected: list of ndarrays or numbers.
+        wrong: for each case, dict from the message of a likely mistake to the list of values that it gives.
+        found: for each case, what the submission gave: ndarray or None.
+        same: function (found, expected) -> bool.
 
     Returns:
-        Verdict. Each wrong formula that explains all wrong cases is named.
+        Verdict. A mistake that explains all wrong cases is named.
     """
-    wrong = [i for i, (r, v) in enumerate(zip(references, values, strict=True)) if not close(v, r.value)]
-    if not wrong:
+    failed = [i for i, (f, e) in enumerate(zip(found, expected, strict=True)) if not same(f, e)]
+    if not failed:
         return RIGHT
-    for message in references[wrong[0]].wrong:
-        formulas = [references[i].wrong.get(message) for i in wrong]
-        if all(f is not None and close(values[i], f[0]) for i, f in zip(wrong, formulas, strict=True)):
-            return Verdict(0.0, message)
-    return Verdict(0.0, _describe(references[wrong[0]].value, values[wrong[0]]))
+    for message, values in wrong[failed[0]].items():
+        for k in range(len(values)):
+            if all(message in wrong[i] and same(found[i], wrong[i][message][k]) for i in failed):
+                return Verdict(0.0, message)
+    return Verdict(0.0, _describe(expected[failed[0]], found[failed[0]]))
 
 
-def judge_gradient(references, values, gradients):
-    """Compare the gradients of each case; the message tells apart a wrong value, no gradient and a wrong one.
+def judge_gradients(expected, found, value_is_right):
+    """Compare gradients; the message tells apart no gradient and a wrong one.
 
     Args:
-        references: list of References.
-        values: list of values, ndarray or None.
-        gradients: for each case a list of ndarrays or None.
+        expected: list of ndarrays.
+        found: list of ndarrays or None.
+        value_is_right: whether the value that was differentiated is.
     """
-    for reference, value, found in zip(references, values, gradients, strict=True):
-        for expected, gradient in zip(reference.gradients, found, strict=True):
-            if close(gradient, expected):
-                continue
-            right = close(value, reference.value)
-            if gradient is None or not np.any(gradient):
-                if not np.any(expected):
-                    continue
-                if not right:
-                    return Verdict(0.0, "there is no gradient, or it is zero; first mend the value")
-                message = "right value, gradient zero: detached from the graph? (.item(), .detach(), .data, NumPy)"
-                return Verdict(0.0, message)
-            return Verdict(0.0, _factor("the gradient", expected, gradient) or "the gradient is wrong")
+    for wanted, gradient in zip(expected, found, strict=True):
+        absent = gradient is None or not np.any(gradient)
+        if close(gradient, wanted) or (absent and not np.any(wanted)):
+            continue
+        if not absent:
+            return Verdict(0.0, _factor("the gradient", wanted, gradient) or "the gradient is wrong")
+        if not value_is_right:
+            return Verdict(0.0, "there is no gradient, or it is zero; first mend the value")
+        return Verdict(
+            0.0, "right value, gradient zero: detached from the graph? (.item(), .detach(), .data, NumPy)"
+        )
     return RIGHT
+
+
+def derivative(function, x, step=1e-4):
+    """Compute the gradient of a number by each entry of a float64 ndarray, by central differences."""
+    gradient = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        before, values = x[i], []
+        for sign in (1, -1):
+            x[i] = before + sign * step
+            values.append(function(x))
+        x[i], gradient[i] = before, (values[0] - values[1]) / (2 * step)
+    return gradient
 
 
 def _describe(expected, found):
@@ -105,36 +120,10 @@ def _describe(expected, found):
 
 def _factor(what, expected, found):
     """Say so where the answer is the right one times a number."""
+    found, expected = np.asarray(found), np.asarray(expected)
     if found.shape != expected.shape or not np.any(expected) or not np.isfinite(found).all():
         return None
     factor = float((found * expected).sum() / (expected**2).sum())
     if factor and close(found, factor * expected):
         return f"{what} is {factor:.4g} times the right one"
     return None
-
-
-def compare(found, expected, wrong):
-    """Compare one array with the expected one and, if it is another, with what likely mistakes give.
-
-    Args:
-        found: ndarray or None.
-        expected: Tensor or ndarray.
-        wrong: dict from message to Tensor or ndarray.
-
-    Returns:
-        Verdict.
-    """
-    expected = np.asarray(expected)
-    if near(found, expected):
-        return RIGHT
-    for message, value in wrong.items():
-        if near(found, np.asarray(value)):
-            return Verdict(0.0, message)
-    return judge_value([Reference(expected)], [found])
-
-
-def near(found, expected):
-    """Say whether an array has the expected shape and is the expected one, by the norm of the difference."""
-    if found is None or found.shape != expected.shape or not np.isfinite(found).all():
-        return False
-    return bool(np.linalg.norm(found - expected) <= LOOSE * np.linalg.norm(expected))

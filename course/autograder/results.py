@@ -19,23 +19,29 @@ class Results:
 
     def __init__(self, checks, path=None):
         """Take the list of Checks that will be made, and where results.json goes (None: nowhere)."""
-        self.checks, self.path, self.started = list(checks), path, time.monotonic()
-        self.scores = [0.0] * len(self.checks)
-        self.messages = [NOT_REACHED] * len(self.checks)
-        self.note = ""
+        self.checks, self.path, self.started, self.note = list(checks), path, time.monotonic(), ""
+        self.scores, self.messages = [0.0] * len(self.checks), [NOT_REACHED] * len(self.checks)
+        self.pictures = {}
         self.write()
 
-    def put(self, check, share, message):
-        """Record a check's result and rewrite the file."""
+    def put(self, check, verdict):
+        """Record a check's Verdict and rewrite the file."""
         i = self.checks.index(check)
-        self.scores[i] = round(check.points * min(max(share, 0.0), 1.0), 2)
-        self.messages[i] = message
+        self.scores[i] = round(check.points * min(max(verdict.share, 0.0), 1.0), 2)
+        self.messages[i] = clean(verdict.message)
+        if verdict.pictures:
+            self.pictures[check.name] = verdict.pictures
         self.write()
 
     def say(self, note):
         """Add a sentence for the whole submission and rewrite the file."""
-        self.note = f"{self.note}\n{note}".strip()
+        self.note = clean(f"{self.note}\n{note}".strip())
         self.write()
+
+    def passed(self, name):
+        """Say whether a check, by its name, gave all its points; true of one that was not made."""
+        pairs = zip(self.checks, self.scores, strict=True)
+        return all(score == check.points for check, score in pairs if check.name == name)
 
     def score(self, part=None):
         """Add up the points, of one part or of all."""
@@ -49,33 +55,20 @@ class Results:
     def as_dict(self):
         """Return the record that is written."""
         seconds = round(time.monotonic() - self.started, 2)
-        return {
-            "score": self.score(),
-            "execution_time": seconds,
-            "output": clean(self.note),
-            "output_format": "text",
-            "test_output_format": "text",
-            "visibility": "visible",
-            "stdout_visibility": "hidden",
-            "tests": [self._test(i) for i in range(len(self.checks))],
-            "leaderboard": [
-                {"name": "Points", "value": self.score(), "order": "desc"},
-                {"name": "Seconds", "value": seconds, "order": "asc"},
-            ],
-        }
-
-    def _test(self, i):
-        check = self.checks[i]
-        return {
-            "number": str(i + 1),
-            "name": check.name,
-            "score": self.scores[i],
-            "max_score": check.points,
-            "status": "passed" if self.scores[i] == check.points else "failed",
-            "output": clean(self.messages[i]),
-            "visibility": "visible",
-            "tags": [check.part],
-        }
+        tests = [
+            {
+                "number": str(i + 1),
+                "name": check.name,
+                "score": self.scores[i],
+                "max_score": check.points,
+                "status": "passed" if self.scores[i] == check.points else "failed",
+                "output": self.messages[i],
+                "visibility": "visible",
+                "tags": [check.part],
+            }
+            for i, check in enumerate(self.checks)
+        ]
+        return record(self.note, self.score(), seconds, tests)
 
     def write(self):
         """Write results.json; the old file stays until the new one is whole."""
@@ -88,12 +81,9 @@ class Results:
         lines = []
         for check, score, message in zip(self.checks, self.scores, self.messages, strict=True):
             lines.append(f"{check.name:{width}}  {score:5.4g} / {check.points:g}")
-            if message:
-                lines += textwrap.wrap(clean(message), 100, initial_indent="    ", subsequent_indent="    ")
+            lines += textwrap.wrap(message, 100, initial_indent="    ", subsequent_indent="    ")
         lines.append(f"{'Points':{width}}  {self.score():5.4g} / {self.maximum():g}")
-        if self.note:
-            lines += ["", *clean(self.note).splitlines()]
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, *([""] if self.note else []), *self.note.splitlines()]) + "\n"
 
 
 def clean(text):
@@ -102,15 +92,17 @@ def clean(text):
     return text if len(text) <= MAX_OUTPUT else text[:MAX_OUTPUT] + " [cut off]"
 
 
-def refusal(reason):
-    """Return a results.json for a submission that was not marked at all."""
+def record(note, score=0.0, seconds=0.0, tests=()):
+    """Return a results.json; without more than a note that of a submission that was not marked at all."""
+    places = (("Points", score, "desc"), ("Seconds", seconds, "asc")) if tests else ()
     return {
-        "score": 0.0,
-        "execution_time": 0.0,
-        "output": clean(reason),
+        "score": score,
+        "execution_time": seconds,
+        "output": clean(note),
         "output_format": "text",
+        "test_output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "tests": [],
-        "leaderboard": [],
+        "tests": list(tests),
+        "leaderboard": [{"name": name, "value": value, "order": order} for name, value, order in places],
     }

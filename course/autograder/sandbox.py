@@ -2,9 +2,7 @@
 
 import contextlib
 import ctypes
-import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,15 +13,15 @@ from course.autograder import confine, wire
 from image_utils.errors import InputError
 
 MIB = 2**20
-LIMITS = {
-    "memory": 768 * MIB,  # resident, of the submission's process and all it starts
+LIMITS = {  # of one task: the submission's process and all it starts
+    "cpu": 30,  # seconds of processor time
+    "wall": 120,  # seconds
+    "memory": 768 * MIB,  # resident
     "file": 16 * MIB,  # any one file
     "processes": 32,
 }
-MAX_ANSWER = 16 * MIB
-MAX_LOG = 20_000  # bytes kept of what a submission prints
 WARDEN = Path(__file__).with_name("warden.py")
-READY_SECONDS = 300  # half a core imports PyTorch slowly
+FOLDERS = ("visualization", "styles_images")  # the course's skeleton ships them, and its scripts write into them
 
 
 @dataclass(frozen=True)
@@ -34,50 +32,35 @@ class Outcome:
         answers: dict of arrays and plain values, not to be trusted; empty if there was no readable answer.
         problem: what went wrong, for the student, or "".
         log: what the submission printed.
-        seconds: wall time.
         peak: bytes of resident memory.
     """
 
     answers: dict
-    problem: str
-    log: str
-    seconds: float
-    peak: int
+    problem: str = ""
+    log: str = ""
+    peak: int = 0
 
 
 class Sandbox:
     """Runs calls of submissions in confined processes; a context manager.
 
     Attributes:
+        limits: see LIMITS.
         confined: the plan by which processes are confined, see `confine.plan`.
         description: the same in words.
     """
 
-    def __init__(self, *, warm=True, memory=LIMITS["memory"]):
+    def __init__(self, *, without=(), **limits):
+        """Start the warden; `without` is for `confine.plan`, `limits` take the place of those in LIMITS."""
         if not sys.platform.startswith("linux"):
-            raise InputError(
-                "marking confines submissions by means of Linux; on another system run it in a container"
-            )
-        self.limits = LIMITS | {"memory": memory}
-        # Whatever else runs as this user, a submission above all, shall not read this process's memory.
-        ctypes.CDLL(None).prctl(confine.PR_SET_DUMPABLE, 0, 0, 0, 0)
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-I", str(WARDEN), str(theirs.fileno()), *(["--warm"] if warm else [])]
-        with theirs:
-            self._warden = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env=_environment(),
-                start_new_session=True,
-                cwd="/",
-            )
-        self._control = ours
+            raise InputError("marking confines submissions by means of Linux; elsewhere run it in a container")
+        self.limits = LIMITS | limits
+        confine.prctl(confine.PR_SET_DUMPABLE, 0)  # nobody else of this user may read this process's memory
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        command = [sys.executable, "-I", str(WARDEN), *without]
+        self._warden = subprocess.Popen(command, env=_environment(), start_new_session=True, cwd="/", **pipes)
         self._folder = Path(tempfile.mkdtemp(prefix="graded-"))
         self._folder.chmod(0o711)  # a submission passes through, and cannot look around
-        ours.settimeout(READY_SECONDS)
         try:
             ready = self._reply()
         except InputError:
@@ -92,15 +75,21 @@ class Sandbox:
         self.close()
 
     def close(self):
-        """Stop the warden, and with it everything that it started; remove all folders."""
-        self._control.close()
+        """Stop the warden; remove all folders."""
+        with contextlib.suppress(OSError):
+            self._warden.stdin.close()
         try:
             self._warden.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._warden.kill()
             self._warden.wait()
+        self._warden.stdout.close()
         self._warden.stderr.close()
         remove(self._folder)
+
+    def is_alive(self):
+        """Say whether the process that runs submissions is still there."""
+        return self._warden.poll() is None
 
     def new_folder(self, name):
         """Make a folder that the submission may read; the grader fills it."""
@@ -108,83 +97,76 @@ class Sandbox:
         folder.chmod(0o755)
         return folder
 
-    def run(self, call, inputs, code, *, wall=60.0):
+    def run(self, call, inputs, code, **limits):
         """Run one call of a submission in a process of its own.
 
         Args:
             call: name of a function in `calls`.
             inputs: dict of arrays and plain values for it.
             code: folder of the submission, see `new_folder`.
-            wall: seconds it may take.
+            limits: take the place of the sandbox's own.
 
         Returns:
             Outcome.
-        """
-        cwd = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
-        if self.confined["uid"] is not None:
-            os.chown(cwd, self.confined["uid"], self.confined["uid"])
-        task = self.limits | {"call": call, "code": str(code), "cwd": str(cwd), "wall": wall, "cpu": int(wall) + 2}
-        with (
-            tempfile.TemporaryFile() as source,
-            tempfile.TemporaryFile() as answer,
-            tempfile.TemporaryFile() as log,
-        ):
-            source.write(wire.pack(inputs))
-            source.flush()
-            files = [file.fileno() for file in (source, answer, log)]
-            with contextlib.suppress(AttributeError):  # a C library other than glibc
-                # Gives back what computing references took: both processes shall fit into 768 MB together.
-                ctypes.CDLL(None).malloc_trim(0)
-            try:
-                socket.send_fds(self._control, [json.dumps(task).encode() + b"\n"], files)
-                self._control.settimeout(wall + 60)
-                ended = self._reply()
-            finally:
-                remove(cwd)
-            # Everybody who could write to these files is dead by now.
-            data = os.pread(answer.fileno(), MAX_ANSWER + 1, 0)
-            text = os.pread(log.fileno(), MAX_LOG + 1, 0)
-        return self._outcome(ended, data, text, wall)
 
-    def _outcome(self, ended, data, text, wall):
-        shown = text[:MAX_LOG].decode("utf-8", "replace") + ("\n[cut off]" if len(text) > MAX_LOG else "")
-        answers, problem = {}, ""
+        Raises:
+            InputError: the process that runs submissions is gone.
+        """
+        limits, uid = self.limits | limits, self.confined["uid"]
+        cwd = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
+        for folder in FOLDERS:
+            (cwd / folder).mkdir()
+        for folder in (cwd, *cwd.iterdir()):
+            if uid is not None:
+                os.chown(folder, uid, uid)
+        with contextlib.suppress(AttributeError):  # a C library other than glibc
+            ctypes.CDLL(None).malloc_trim(0)  # gives back what references took: a small container holds both
+        try:
+            task = limits | {"call": call, "inputs": inputs, "code": str(code), "cwd": str(cwd)}
+            wire.send(self._warden.stdin, task)
+            return self._outcome(self._reply(), limits)
+        except OSError:
+            raise InputError(f"the process that runs submissions stopped: {self._last_words()}") from None
+        finally:
+            remove(cwd)
+
+    def _outcome(self, ended, limits):
+        data, log = ended["answer"].tobytes(), ended["log"].tobytes().decode("utf-8", "replace")
         reasons = {
-            "time": f"took more than {wall:.0f} s: a loop without an end?",
-            "memory": f"used more than {self.limits['memory'] // MIB} MB of memory",
-            "processes": f"started more than {self.limits['processes']} processes",
-            "setup": f"the grader could not confine the process; nothing was run. {shown.strip()[-300:]}",
+            "time": "took too long: a loop without an end?",
+            "memory": f"used more than {limits['memory'] // MIB} MB of memory",
+            "processes": f"started more than {limits['processes']} processes",
+            "setup": f"the grader could not confine the process; nothing was run. {log.strip()[-300:]}",
         }
         if ended["reason"]:
-            problem = reasons[ended["reason"]]
-        else:
-            try:
-                answers = wire.unpack(data) if len(data) <= MAX_ANSWER else {}
-            except ValueError as damage:
-                problem = f"the process ended early (status {ended['status']}): {damage}"
-            if len(data) > MAX_ANSWER:
-                problem = f"returned more than {MAX_ANSWER // MIB} MB"
-            if "error" in answers:
-                answers, problem = {}, explain_error(answers["error"])
-        return Outcome(answers, problem, shown, float(ended["seconds"]), int(ended["peak"]))
+            return Outcome({}, reasons[ended["reason"]], log, ended["peak"])
+        try:
+            answers, problem = wire.unpack(data), ""
+        except ValueError as damage:
+            answers, problem = {}, f"the process ended early (status {ended['status']}): {damage}"
+        if "error" in answers:
+            answers, problem = {}, explain_error(answers["error"])
+        return Outcome(answers, problem, log, ended["peak"])
 
     def _reply(self):
-        """Read one line from the warden."""
-        line = b""
-        with contextlib.suppress(OSError):
-            while not line.endswith(b"\n") and (part := self._control.recv(1 << 16)):
-                line += part
-        if not line.endswith(b"\n"):
-            self._warden.kill()
-            reason = self._warden.stderr.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise InputError(f"the process that runs submissions stopped: {' '.join(reason) or 'no reason given'}")
-        return json.loads(line)
+        reply = wire.receive(self._warden.stdout)
+        if reply is None:
+            raise InputError(f"the process that runs submissions stopped: {self._last_words()}")
+        return reply
+
+    def _last_words(self):
+        self._warden.kill()
+        lines = self._warden.stderr.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "no reason given"
 
 
 def remove(folder):
     """Remove a folder that a submission wrote into, whatever it is filled with; links are not followed."""
-    # shutil.rmtree gives up where folders lie a thousand deep.
-    subprocess.run(["rm", "-rf", "--", str(folder)], stderr=subprocess.DEVNULL)
+    # shutil.rmtree gives up where folders lie a thousand deep. Whoever filled it with a million is not waited for.
+    script = 'rm -rf -- "$1" 2>&- || { chmod -R u+rwx -- "$1"; rm -rf -- "$1"; } 2>&-'
+    removing = subprocess.Popen(["sh", "-c", script, "sh", str(folder)], start_new_session=True)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        removing.wait(timeout=5)
 
 
 def explain_error(error):

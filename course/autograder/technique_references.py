@@ -1,7 +1,4 @@
-"""The visualizers' definitions once more, for the judge, with the classic mistakes beside them.
-
-Written on the published network with plain autograd; nothing is shared with the solution.
-"""
+"""The visualizers' definitions once more, for the judge. Written on the published network with plain autograd."""
 
 import copy
 import functools
@@ -11,29 +8,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from course.autograder.judging import near
+
 MEAN, STD = (np.array(v, np.float32).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-LAYER, EARLY = 12, 3  # features[12], of Grad-CAM; features[3], of the early views
+LAYER = 12  # features[12], of Grad-CAM
 
 
-@functools.cache
-def network(skeleton):
-    """Load the embedded network of the handout."""
-    from data.networks import load_network
-
-    return load_network(weights=str(Path(skeleton) / "data" / "squeezenet1_1.safetensors"))
-
-
-def input_gradient(model, x, y, objective=None):
-    """Gradient of the sum of class scores, or of another objective(scores, y), by the pixels."""
-    x = x.clone().requires_grad_()
-    scores = model(x)
-    value = scores.gather(1, y[:, None]).sum() if objective is None else objective(scores, y)
-    return torch.autograd.grad(value, x)[0]
+def normalised(X):
+    """uint8 (N, H, W, 3) -> float32 (N, 3, H, W), as the network takes it."""
+    return ((X.transpose(0, 3, 1, 2) / np.float32(255) - MEAN) / STD).astype(np.float32)
 
 
 class _Rule(torch.autograd.Function):
-    """ReLU whose backward pass is chosen by name."""
-
     @staticmethod
     def forward(ctx, x, rule):
         ctx.save_for_backward(x)
@@ -63,16 +49,43 @@ class _RuleReLU(nn.Module):
 
 
 @functools.cache
-def network_with_rule(skeleton, rule):
-    """A network of its own whose ReLUs follow a rule in the backward pass."""
+def network(skeleton, rule="plain", dtype=torch.float32):
+    """Load the embedded network of the handout, with ReLUs that follow a rule in the backward pass."""
     from data.networks import load_network
 
-    model = load_network(weights=str(Path(skeleton) / "data" / "squeezenet1_1.safetensors"))
+    model = load_network(weights=str(Path(skeleton) / "data" / "squeezenet1_1.safetensors")).to(dtype)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.ReLU):
                 setattr(module, name, _RuleReLU(rule))
     return model
+
+
+def input_gradient(model, x, y, objective=None):
+    """Gradient of the sum of class scores, or of another objective(scores, y), by the pixels."""
+    x = x.to(next(model.parameters()).dtype).requires_grad_()
+    scores = model(x)
+    value = scores.gather(1, y[:, None]).sum() if objective is None else objective(scores, y)
+    return torch.autograd.grad(value, x)[0].float()
+
+
+def steady(skeleton, x, y):
+    """Say whether gradients are the same in single and double precision: no unit is nearly at zero."""
+    for rule in ("plain", "guided"):
+        single, double = (
+            input_gradient(network(skeleton, rule, dtype), x.clone(), y)
+            for dtype in (torch.float32, torch.float64)
+        )
+        if not near(single.numpy(), double.numpy(), 1e-3):
+            return False
+    return True
+
+
+def layer_maps(model, x, y):
+    """The maps A of Grad-CAM's layer, and the gradient of the class scores' sum by them."""
+    A = model.features[: LAYER + 1](x).detach().requires_grad_()
+    scores = model.classifier(model.features[LAYER + 1 :](A * 1.0)).flatten(1)
+    return A.detach(), torch.autograd.grad(scores.gather(1, y[:, None]).sum(), A)[0]
 
 
 def lowered(model, by):
@@ -82,32 +95,17 @@ def lowered(model, by):
     return model
 
 
-def layer_maps(model, x, y, layer):
-    """A layer's maps A, and the gradient of the class scores' sum by them."""
-    A = model.features[: layer + 1](x).detach().requires_grad_()
-    scores = model.classifier(model.features[layer + 1 :](A * 1.0)).flatten(1)
-    return A.detach(), torch.autograd.grad(scores.gather(1, y[:, None]).sum(), A)[0]
+def score_gradient(model, image, target):
+    """Gradient of one class score by one image, ndarray (3, H, W)."""
+    return input_gradient(model, torch.from_numpy(image[None].copy()), torch.tensor([target]))[0].numpy()
 
 
-def fool_step(model, x, target, *, rate=10.0, sign=1, times=1, normalise=True):
-    """One step of the course's fooling image, and variants."""
-    x = x.clone().requires_grad_()
-    g = torch.autograd.grad(model(x)[0, target], x)[0]
-    return x.detach() + sign * times * rate * (g / g.norm() if normalise else g)
-
-
-def fool(model, x, target, *, steps):
-    """List the images on the course's way from x to the target, at most steps + 1; fewer if it is reached."""
-    images = [x]
-    while len(images) <= steps and int(model(images[-1]).argmax()) != target:
-        images.append(fool_step(model, images[-1], target))
-    return images
-
-
-def climb(model, x, target, l2, rate, *, sign=1, normalise=True, penalty="squares", times=1):
-    """One step of the course's class visualization from image x, clamped to what pixels can be; and variants."""
-    x = x.clone().requires_grad_()
-    punished = {"squares": (x**2).sum(), "none": 0.0, "rewarded": -(x**2).sum()}[penalty]
-    g = torch.autograd.grad(model(x)[0, target] - l2 * punished, x)[0]
-    step = rate * g / g.norm() if normalise else rate * g
-    return x.detach() + sign * times * step
+def fooling_steps(model, x, target, most):
+    """Count the course's steps of length 10 from an image (3, H, W) to the target, `most` if it is not reached."""
+    for step in range(most):
+        with torch.no_grad():
+            if int(model(torch.from_numpy(x[None])).argmax()) == target:
+                return step
+        g = score_gradient(model, x, target)
+        x = x + 10 * g / np.linalg.norm(g)
+    return most

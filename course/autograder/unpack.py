@@ -1,5 +1,6 @@
-"""Opening what students send: zips that may be broken, enormous or aimed at other files."""
+"""Opening what students send: zips that may be broken, enormous or aimed at other files; only code is read."""
 
+import io
 import os
 import stat
 import zipfile
@@ -8,19 +9,16 @@ from pathlib import Path, PurePosixPath
 from course.collect.outline import SOURCES
 from image_utils.errors import InputError
 
-MAX_MEMBERS = 500
-MAX_BYTES = 20_000_000  # of everything, unpacked
-MAX_FILE = 2_000_000  # of one code file
-MAX_ZIP = 50_000_000
-MAX_NAME = 200  # characters of a path
-CHUNK = 1 << 16
+MAX_FILES, MAX_BYTES, MAX_FILE, MAX_ZIP = 500, 20_000_000, 2_000_000, 50_000_000  # of code; of a whole zip
+MAX_NAME = 200  # bytes of a path
+PACKAGES = {pattern.partition("/")[0] for pattern in SOURCES if "/" in pattern}
 
 
 def read_submission(path):
     """Read the code files of a submission.
 
     Args:
-        path: a zip, or a folder in which one was unpacked. The files may lie in one folder inside.
+        path: a zip, perhaps with the zip inside, or an unpacked one. The files may lie in a folder of it.
 
     Returns:
         (files, ignored): dict from relative path to bytes for root *.py, style_modules/*.py and visualizers/*.py;
@@ -30,137 +28,111 @@ def read_submission(path):
         InputError: not a zip, unsafe members, too many or too large files, or no code at all.
     """
     path = Path(path)
-    if path.is_dir():
-        zips = sorted(path.glob("*.zip"))
-        contents = _read_folder(path)
-        if len(zips) == 1 and not any(name.endswith(".py") for name in contents):
-            contents = _read_zip(zips[0])
-    elif path.is_file():
-        contents = _read_zip(path)
-    else:
+    if not path.exists():
         raise InputError(f"'{path}' does not exist")
-    contents = _without_outer_folder(contents)
-    wanted = {name: data for name, data in contents.items() if is_code(name) and data is not None}
-    ignored = sorted(name for name in contents if name not in wanted)
-    if not wanted:
+    zips = sorted(path.glob("*.zip")) if path.is_dir() else [path]
+    members = _of_folder(path) if path.is_dir() else {}
+    if not any(name.endswith(".py") for name in members) and len(zips) == 1:
+        if zips[0].stat().st_size > MAX_ZIP:
+            raise InputError(f"'{zips[0].name}' is larger than {MAX_ZIP // 10**6} MB")
+        members = _of_zip(zips[0], zips[0].name)
+    files, ignored, total = {}, [], 0
+    chosen = _choose(members)
+    for name, read in members.items():
+        data = read(MAX_FILE + 1) if name in chosen else None
+        if data is None or len(data) > MAX_FILE:
+            ignored.append(name)
+            continue
+        files[chosen[name]] = data
+        total += len(data)
+        if total > MAX_BYTES:
+            raise InputError(f"the submission holds more than {MAX_BYTES // 10**6} MB of code")
+    if not files:
         raise InputError(
             "the submission holds no code: *.py, style_modules/*.py and visualizers/*.py are expected; "
             "hand in the zip that collect_submission.py writes"
         )
-    return wanted, ignored
+    return files, sorted(ignored)
 
 
-def is_code(name):
-    """Say whether a relative path is of a kind that is handed in."""
-    path = PurePosixPath(name)
-    return any(len(path.parts) == len(PurePosixPath(p).parts) and path.match(p) for p in SOURCES)
+def _choose(members):
+    """Return dict from the members that are code to their place in the project, wherever that lies."""
+    homes = {}
+    for name in members:
+        path = PurePosixPath(name)
+        if name.endswith(".py") and not any(p.startswith((".", "__MACOSX")) for p in path.parts):
+            inside = path.parent.name in PACKAGES
+            homes.setdefault(path.parents[1] if inside else path.parent, []).append((inside, name))
+    if not homes:
+        return {}
+    rank = {home: (not any(i for i, _ in found), len(home.parts)) for home, found in homes.items()}
+    best = sorted(home for home in homes if rank[home] == min(rank.values()))
+    if len(best) > 1:
+        raise InputError(
+            f"the submission holds the project twice, in {best[0]} and {best[1]}; hand in one of them"
+        )
+    if len(homes[best[0]]) > MAX_FILES:
+        raise InputError(
+            f"the submission holds {len(homes[best[0]])} files of code; at most {MAX_FILES} are accepted"
+        )
+    return {name: str(PurePosixPath(name).relative_to(best[0])) for _, name in homes[best[0]]}
 
 
-def _without_outer_folder(contents):
-    """Strip folders that everything with code lies in, as file managers add when they zip a folder."""
-    names = [name for name in contents if name.endswith(".py") and not name.startswith("__MACOSX/")]
-    first = {name.partition("/")[0] for name in names}
-    inside = all("/" in name for name in names)
-    if len(first) != 1 or not inside or first & {"style_modules", "visualizers"}:
-        return contents
-    outer = first.pop() + "/"
-    return _without_outer_folder({name.removeprefix(outer): data for name, data in contents.items()})
-
-
-def _read_zip(path):
-    """Read all code files, checking every member's name, kind and true size before it is used."""
-    if path.stat().st_size > MAX_ZIP:
-        raise InputError(f"'{path.name}' is larger than {MAX_ZIP // 10**6} MB")
+def _of_zip(source, shown, inner=True):
+    """Return dict from each member's name to what reads it; what is dangerous is refused."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) > MAX_MEMBERS:
-                raise InputError(f"'{path.name}' holds {len(members)} files; at most {MAX_MEMBERS} are accepted")
-            contents, total = {}, 0
-            for member in members:
-                name = _safe_name(member)
-                if name.endswith("/"):
-                    continue
-                if name in contents:
-                    raise InputError(f"'{path.name}' holds two files named '{name}'")
-                data = _read_member(archive, member, MAX_BYTES - total)
-                total += len(data)
-                contents[name] = data if len(data) <= MAX_FILE else None
-            return contents
-    except InputError:
-        raise
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        ValueError,
-        RuntimeError,
-        NotImplementedError,
-        MemoryError,
-    ) as problem:
-        raise InputError(f"'{path.name}' is not a readable zip: {problem}") from None
+        archive, members = zipfile.ZipFile(source), {}
+        for member in archive.infolist():
+            name = member.filename.replace("\\", "/")
+            if not name.endswith((".py", ".zip")):
+                members.setdefault(name if name.isprintable() else ascii(name), None)
+                continue
+            kind, parts = stat.S_IFMT(member.external_attr >> 16), PurePosixPath(name).parts
+            quoted = ascii(name)[1:-1][:100]
+            if kind not in (0, stat.S_IFREG):
+                raise InputError(
+                    f"the zip's member '{quoted}' is a link or a device; only plain files are accepted"
+                )
+            if name.startswith("/") or ":" in name or ".." in parts:
+                raise InputError(f"the zip's member '{quoted}' points outside of the submission's folder")
+            if member.flag_bits & 1:
+                raise InputError(f"the zip's member '{quoted}' is encrypted")
+            if name in members:
+                raise InputError(f"'{shown}' holds two files named '{quoted}'")
+            if len(name.encode(errors="replace")) <= MAX_NAME and name.isprintable():
+                members[name] = lambda size, member=member: _read(archive, member, size)
+        zips = [name for name in members if name.endswith(".zip")]
+        if inner and len(zips) == 1 and not any(name.endswith(".py") for name in members):
+            return _of_zip(io.BytesIO(members[zips[0]](MAX_ZIP)), zips[0], inner=False)
+        return members
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
+        raise InputError(f"'{shown}' is not a readable zip: {problem}") from None
+
+
+def _read(archive, member, size):
+    """Read the first bytes of a member, whatever its header says of its size."""
+    try:
+        with archive.open(member) as stream:
+            return stream.read(size)
     except Exception as problem:  # noqa: BLE001  (decompressors raise errors of their own kinds)
-        raise InputError(f"'{path.name}' is damaged: {problem}") from None
+        raise InputError(f"the zip's member '{ascii(member.filename)[1:-1]}' is damaged: {problem}") from None
 
 
-def _safe_name(member):
-    """Return a member's name, or refuse it."""
-    name = member.filename
-    shown = ascii(name)[1:-1][:100]
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    parts = name.removesuffix("/").split("/")
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise InputError(f"the zip's member '{shown}' is a link or a device; only plain files are accepted")
-    if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
-        raise InputError(f"the zip's member '{shown}' points outside of the submission's folder")
-    if len(name) > MAX_NAME or not name.isprintable():
-        raise InputError(f"the zip's member '{shown}' has a name that is too long or not printable")
-    if member.flag_bits & 1:
-        raise InputError(f"the zip's member '{shown}' is encrypted")
-    return name
-
-
-def _read_member(archive, member, room):
-    """Read a member, counting what really comes out of it, whatever its header says."""
-    data = bytearray()
-    with archive.open(member) as stream:
-        while part := stream.read(CHUNK):
-            data += part
-            if len(data) > room:
-                raise InputError(f"the zip holds more than {MAX_BYTES // 10**6} MB when unpacked")
-    return bytes(data)
-
-
-def _read_folder(root):
-    """Read a folder, unpacked or a project. Links are not followed, hidden folders not entered."""
-    contents, total = {}, 0
+def _of_folder(root):
+    """Return dict from each code file's name to what reads it; links are not followed, hidden folders left."""
+    members = {}
     for folder, folders, files in os.walk(root):
         folder = Path(folder)
-        folders[:] = sorted(name for name in folders if _may_hold_code(folder / name))
         if len(folder.relative_to(root).as_posix()) > MAX_NAME:
             raise InputError("the submission's folders lie too deep")
-        for name in sorted(name for name in files if name.endswith(".py")):  # pictures lie about in a project
-            path = folder / name
-            relative = path.relative_to(root).as_posix()
-            if len(contents) >= MAX_MEMBERS:
-                raise InputError(f"the submission holds more than {MAX_MEMBERS} files")
+        hidden = [name for name in folders if name.startswith(".") or (folder / name / "pyvenv.cfg").exists()]
+        folders[:] = sorted(set(folders) - set(hidden) - {"__pycache__"})
+        for path in (folder / name for name in sorted(files) if name.endswith(".py")):
+            name = path.relative_to(root).as_posix()
             if path.is_symlink() or not path.is_file():
-                raise InputError(f"'{ascii(relative)[1:-1]}' is a link or a device; only plain files are accepted")
-            size = path.stat().st_size
-            total += size
-            if total > MAX_BYTES + MAX_ZIP:
-                raise InputError(f"the submission holds more than {(MAX_BYTES + MAX_ZIP) // 10**6} MB")
-            contents[relative] = path.read_bytes() if size <= MAX_FILE else None
-        for name in folders:
-            if (folder / name).is_symlink():
-                raise InputError(f"'{name}' is a link; only plain files are accepted")
-    return contents
-
-
-def _may_hold_code(folder):
-    return (
-        not folder.name.startswith(".") and folder.name != "__pycache__" and not (folder / "pyvenv.cfg").exists()
-    )
+                raise InputError(f"'{ascii(name)[1:-1]}' is a link or a device; only plain files are accepted")
+            members[name] = lambda size, path=path: path.read_bytes()[:size]
+    return members
 
 
 def write_files(files, folder):

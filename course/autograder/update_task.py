@@ -1,9 +1,9 @@
 """The update rule, marked step by step.
 
-The submission's `style_transfer` runs on a tiny linear network with losses of its own, sums of sqrt(1 + x^2). The
-image is recorded at each evaluation of the losses, and the judge asks of every step: from the images so far, is
-the next one right? So one wrong step costs its own points, not those of all that follow, and rounding cannot grow
-into an error.
+The submission's `style_transfer` runs on a tiny linear network, with sums of sqrt(1 + x^2) for losses. The image
+is recorded whenever their gradient is asked for, and the judge asks of every step: from the images so far, is the
+next one right? So one wrong step costs its own points, not those of all that follow, and rounding cannot grow into
+an error.
 """
 
 import numpy as np
@@ -22,45 +22,34 @@ FEW = 0.01  # share of pixels that rounding may push over a kink
 
 
 def inputs(rng):
-    """Two small photographs, two 1 x 1 convolutions, weights of the losses."""
+    """Two small photographs, two 1 x 1 convolutions, weights of the three losses."""
+    shapes = ((4, 3), (5, 4))
+    convolutions = [[rng.standard_normal(s).astype(np.float32), rng.standard_normal(s[0])] for s in shapes]
     return {
         "content": rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8),
         "style": rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8),
-        "weight0": rng.standard_normal((4, 3)).astype(np.float32),
-        "bias0": rng.standard_normal(4).astype(np.float32),
-        "weight1": rng.standard_normal((5, 4)).astype(np.float32),
-        "bias1": rng.standard_normal(5).astype(np.float32),
-        "content_weight": float(rng.uniform(0.5, 1.5)),
-        "style_weight": float(rng.uniform(50, 150)),
-        "tv_weight": float(rng.uniform(0.1, 0.5)),
+        "convolutions": [[weight, bias.astype(np.float32)] for weight, bias in convolutions],
+        "weights": [float(rng.uniform(low, high)) for low, high in ((0.5, 1.5), (50, 150), (0.1, 0.5))],
     }
-
-
-def normalised(pixels):
-    """uint8 (H, W, 3) -> float64 (3, H, W), as the network takes it."""
-    return ((pixels / 255 - MEAN) / STD).transpose(2, 0, 1)
 
 
 def gradient(given, x):
     """The gradient of the three losses at an image (3, H, W), by hand."""
-    w0, w1 = given["weight0"].astype(np.float64), given["weight1"].astype(np.float64)
+    w0, w1 = (weight.astype(np.float64) for weight, _ in given["convolutions"])
+    content, style = (((given[k] / 255 - MEAN) / STD).transpose(2, 0, 1) for k in ("content", "style"))
+    of_content, of_style, of_tv = given["weights"]
     through = w1 @ w0
-    content, style = normalised(given["content"]), normalised(given["style"])
-    difference = np.einsum("kc,chw->khw", through, x - content)
-    of_content = given["content_weight"] * np.einsum("kc,khw->chw", through, slope(difference))
-    difference = w0 @ (x.mean((1, 2)) - style.mean((1, 2)))
-    of_style = given["style_weight"] * (w0.T @ slope(difference)) / x[0].size
-    return of_content + of_style[:, None, None] + given["tv_weight"] * slope(x)
+    content = np.einsum("kc,khw->chw", through, _slope(np.einsum("kc,chw->khw", through, x - content)))
+    style = w0.T @ _slope(w0 @ (x.mean((1, 2)) - style.mean((1, 2)))) / x[0].size
+    return of_content * content + of_style * style[:, None, None] + of_tv * _slope(x)
 
 
-def slope(x):
+def _slope(x):
     """The derivative of sqrt(1 + x^2)."""
     return x / np.sqrt(1 + x**2)
 
 
-def adam(
-    images, gradients, *, decay_at=DECAY_AT, fresh=True, every=False, late=0, times=1, accumulate=False, sign=1
-):
+def adam(images, gradients, *, decay_at=DECAY_AT, fresh=True, every=False, late=0, times=1, add_up=False, sign=1):
     """The image that should follow each one.
 
     Args:
@@ -71,29 +60,25 @@ def adam(
         every: a new Adam at each step from there on.
         late: how many steps old the gradient is.
         times: updates made with each gradient.
-        accumulate: gradients are never cleared.
+        add_up: gradients are never cleared.
         sign: -1 climbs.
     """
     following, total = [], 0.0
     m = v = 0.0
     count, rate = 0, RATE
-    for t, x in enumerate(images):
+    for t, y in enumerate(images):
         if decay_at is not None and t >= decay_at and (every or t == decay_at):
             rate = DECAYED_RATE
             if fresh:
                 m = v = 0.0
                 count = 0
-        if t < late:
-            following.append(x)
-            continue
-        total = total + gradients[t - late] if accumulate else gradients[t - late]
-        y = x
-        for _ in range(times):
-            count += 1
-            m = BETA1 * m + (1 - BETA1) * total
-            v = BETA2 * v + (1 - BETA2) * total**2
-            step = m / (1 - BETA1**count) / (np.sqrt(v / (1 - BETA2**count)) + EPSILON)
-            y = y - sign * rate * step
+        if t >= late:
+            total = total + gradients[t - late] if add_up else gradients[t - late]
+            for _ in range(times):
+                count += 1
+                m = BETA1 * m + (1 - BETA1) * total
+                v = BETA2 * v + (1 - BETA2) * total**2
+                y = y - sign * rate * m / (1 - BETA1**count) / (np.sqrt(v / (1 - BETA2**count)) + EPSILON)
         following.append(y)
     return following
 
@@ -104,20 +89,19 @@ def descent(images, gradients):
     return [x - rate * g for x, g, rate in zip(images, gradients, rates, strict=True)]
 
 
+# The sheet leaves open whether the rate falls before or after step 180's update, and in a new Adam or the old.
+ACCEPTED = [{"decay_at": DECAY_AT + late, "fresh": fresh} for late in (0, 1) for fresh in (True, False)]
 MISTAKES = {
     "the image is never updated": lambda x, g: x,
-    "two updates with one gradient: step is called twice": lambda x, g: adam(x, g, times=2),
-    "the gradients of earlier steps add up: call zero_grad before backward": lambda x, g: adam(
-        x, g, accumulate=True
-    ),
-    "the image climbs: subtract the gradient, do not add it": lambda x, g: adam(x, g, sign=-1),
-    "step comes before backward, so it uses the gradient of the step before": lambda x, g: adam(x, g, late=1),
+    "two updates with one gradient: step is called twice": {"times": 2},
+    "the gradients of earlier steps add up: call zero_grad before backward": {"add_up": True},
+    "the image climbs: subtract the gradient, do not add it": {"sign": -1},
+    "step comes before backward, so it uses the gradient of the step before": {"late": 1},
     "this is plain gradient descent; use the Adam that is given": descent,
-    "the rate falls one step too late": lambda x, g: adam(x, g, decay_at=DECAY_AT + 1),
-    "the rate falls one step too early": lambda x, g: adam(x, g, decay_at=DECAY_AT - 1),
-    "the rate never falls": lambda x, g: adam(x, g, decay_at=None),
-    "a new optimizer is made in every step from 180 on (>= instead of ==)": lambda x, g: adam(x, g, every=True),
-    "the rate was changed but the old Adam kept; make a new one": lambda x, g: adam(x, g, fresh=False),
+    "the rate falls too late": {"decay_at": DECAY_AT + 2},
+    "the rate falls one step too early": {"decay_at": DECAY_AT - 1},
+    "the rate never falls": {"decay_at": None},
+    "a new optimizer is made in every step from 180 on (>= instead of ==)": {"every": True},
 }
 
 
@@ -127,37 +111,46 @@ def judge_steps(first, last):
     def judge(given, answers):
         trace, stopped = _trace(answers)
         there = min(last, len(trace) - 1)
+        complete = there == last or (last == STEPS == len(trace))
         if there <= first:
-            return Verdict(0.0, stopped)
+            return Verdict(0.0, stopped or "the image is never updated")
         gradients = [gradient(given, x) for x in trace[:-1]]
-        wrong = _wrong_steps(trace, adam(trace[:-1], gradients), first, there)
+
+        def wrong_steps(rule):
+            following = rule(trace[:-1], gradients) if callable(rule) else adam(trace[:-1], gradients, **rule)
+            return _wrong_steps(trace, following, first, there)
+
+        wrong = min((wrong_steps(rule) for rule in ACCEPTED), key=len)
         if not wrong:
-            return RIGHT if there == last else Verdict(0.0, stopped)
-        message = "the steps do not follow from those before"
-        for mistake, updates in MISTAKES.items():
-            if not _wrong_steps(trace, updates(trace[:-1], gradients), first, there):
-                message = mistake
-                break
+            return RIGHT if complete else Verdict(0.0, stopped)
+        named = (mistake for mistake, rule in MISTAKES.items() if not wrong_steps(rule))
+        message = next(named, "the steps do not follow from those before")
         return Verdict(0.0, f"{message} (step {wrong[0]} of 0 to {STEPS - 1} is the first wrong one)")
 
     return judge
 
 
 def _trace(answers):
-    """Return the images x_0 ... x_200, or those there are, as list of (3, H, W); and why there are no more."""
-    images, result = answers.get("images"), answers.get("result")
-    shape = (3, SIZE, SIZE)
-    if not isinstance(images, np.ndarray) or images.ndim != 5 or images.shape[1:] != (1, *shape):
+    """Return the images x_0 ... x_200, or those there are, as list of (3, H, W); and why there are no more.
+
+    A skeleton without `testing` does not return the last one; then 200 images are all there can be.
+    """
+    images, result, shape = answers["images"], answers["result"], (3, SIZE, SIZE)
+    if images is None:
+        return [], "the gradient of the losses was never asked for: backward()?"
+    if images.shape[1:] != (1, *shape):
         return [], "the losses were not evaluated on images (1, 3, H, W)"
-    trace = list(images[: STEPS + 1, 0].astype(np.float64))
-    why = f"the losses were evaluated {len(images)} times; there are {STEPS} steps"
-    if isinstance(result, np.ndarray) and result.shape == (1, *shape):
-        trace[STEPS:] = [result[0].astype(np.float64)]
-    elif "stopped" in answers:
+    trace = list(images[:, 0].astype(np.float64))
+    if len(trace) > STEPS:  # a step that asks twice, in a closure for example
+        trace = [x for t, x in enumerate(trace) if t == 0 or not np.array_equal(x, trace[t - 1])]
+    why = ""
+    if answers["stopped"] is not None:
         why = explain_error(answers["stopped"])
-    else:
-        why = "style_transfer(..., testing=True) must return the image, (1, 3, H, W)"
-        trace = trace[:STEPS]
+    elif len(trace) != STEPS:
+        why = f"gradients of the losses were asked for {len(trace)} times; there are {STEPS} steps"
+    elif result is not None and result.shape == (1, *shape):
+        trace.append(result[0].astype(np.float64))
+    trace = trace[: STEPS + 1]
     finite = next((t for t, x in enumerate(trace) if not np.isfinite(x).all()), len(trace))
     return trace[:finite], why if finite == len(trace) else "the image is not finite"
 
@@ -178,7 +171,7 @@ def _wrong_steps(trace, following, first, last):
 def task():
     """The task of the update rule."""
     return Task(
-        "update_rule",
+        "update",
         inputs,
         (
             Check("update", "Update rule: the first update", 1, judge_steps(0, 1)),

@@ -1,146 +1,126 @@
 """The process that runs submissions: it imports the slow packages once, and forks a confined child for each task.
 
-Started by `sandbox.Sandbox` as a script of its own. It talks to the grader over a Unix socket: a task is a line
-of JSON with three open files (input, answer, log), the reply a line of JSON on how it ended. The child
-gets none of the grader's other files and not this socket, so how a task ended, how long it took and how much
-memory it used is known from here and not from the submission. Expected values never come here.
+Started by `sandbox.Sandbox` as a script of its own, and told by standard input what to run. How a task ended and
+how much it used is known from here and not from the submission. Expected values never come here.
 """
 
 import contextlib
 import gc
-import json
 import os
+import select
 import signal
-import socket
 import sys
+import tempfile
 import time
+import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-COLLECT = HERE.parent / "collect"
-sys.path[:0] = [str(HERE), str(COLLECT)]  # these few modules, without importing anything else of the project
+sys.path[:0] = [str(HERE), str(HERE.parent / "collect")]  # a few modules, without the rest of the project
 import calls  # noqa: E402
 import confine  # noqa: E402
+import wire  # noqa: E402
 
-del sys.path[:2]  # a child shall not even look there
+del sys.path[:2]  # a child must not even look there
 
-POLL = 0.01  # seconds between looks at the child
-WATCH = 0.05  # seconds between looks at its memory
+POLL, WATCH = 0.01, 0.05  # seconds between looks at the child, and at what its family uses
 PAGE = os.sysconf("SC_PAGE_SIZE")
+MAX_ANSWER, MAX_LOG = 16 * 2**20, 20_000  # bytes
 
 
-def main():
+def main(without):
     """Warm up, tell how children are confined, then run tasks until the grader hangs up."""
-    control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's; it hangs up, and that ends this process
     confine.prctl(confine.PR_SET_DUMPABLE, 0)  # no other process of the same user may read this one
     confine.prctl(confine.PR_SET_CHILD_SUBREAPER, 1)  # a child's orphans come here, and can be found and killed
-    how = confine.plan()
-    if "--warm" in sys.argv:
-        calls.warm_up()
-        gc.freeze()
-    control.sendall(json.dumps({"confined": how, "description": confine.describe(how)}).encode() + b"\n")
-    while True:
-        message, files, _, _ = socket.recv_fds(control, 1 << 20, 3)
-        if not message:
-            return
-        while not message.endswith(b"\n"):
-            message += control.recv(1 << 20)
-        reply = run(json.loads(message), files, how, control)
-        control.sendall(json.dumps(reply).encode() + b"\n")
+    how = confine.plan(without)
+    calls.warm_up()
+    gc.freeze()
+    wire.send(sys.stdout.buffer, {"confined": how, "description": confine.describe(how)})
+    while task := wire.receive(sys.stdin.buffer):
+        wire.send(sys.stdout.buffer, run(task, how))
 
 
-def run(task, files, how, control):
+def run(task, how):
     """Run one task in a child.
 
     Args:
-        task: dict with call, code and cwd (folders), wall, cpu, memory, file, processes (limits).
-        files: descriptors of input, answer and log.
+        task: dict with call, inputs, code and cwd (folders), wall, cpu, memory, file, processes (limits).
         how: see `confine.plan`.
-        control: socket to close in the child.
 
     Returns:
-        dict: reason ("", "time", "memory", "processes", "setup"), status (exit status, or minus the signal),
-        seconds, peak (bytes).
+        dict: reason ("", "time", "memory", "processes", "setup"), status (exit status, or minus the signal), peak
+        (bytes of resident memory), answer and log (uint8 ndarrays).
     """
-    started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        _be_the_child(task, files, how, control)
-    for file in files:
-        os.close(file)
-    reason, status, peak, looked = "", None, 0, 0.0
-    while status is None:
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
+        confined, ready = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _be_the_child(task, how, answer.fileno(), log.fileno(), ready)
+        os.close(ready)
+        reason, status, peak = _watch(child, task)
+        if not reason and os.read(confined, 1) != b"1":
+            reason = "setup"
+        os.close(confined)
+        # Everybody who could write to these files is dead by now.
+        read = {"answer": os.pread(answer.fileno(), MAX_ANSWER + 1, 0), "log": os.pread(log.fileno(), MAX_LOG, 0)}
+    as_array = {key: calls.np.frombuffer(data, calls.np.uint8) for key, data in read.items()}
+    return {"reason": reason, "status": status, "peak": peak, **as_array}
+
+
+def _watch(child, task):
+    """Wait until the child ends or uses too much; leave nobody of its family alive."""
+    until, reason, peak, looked = time.monotonic() + task["wall"], "", 0, 0.0
+    grader = select.poll()
+    grader.register(sys.stdin, 0)  # answers when the other end is closed
+    while not reason:
+        ended, code, used = os.wait4(child, os.WNOHANG)
+        if ended and not os.WIFSTOPPED(code):  # a child that has itself traced is reported when it stops, too
+            status = os.waitstatus_to_exitcode(code)
+            out_of_time = status < 0 and used.ru_utime + used.ru_stime > task["cpu"] - 1
+            _kill_family()
+            return "time" if out_of_time else "", status, peak
         now = time.monotonic()
         if now - looked >= WATCH:
-            looked = now
-            family = _family()
+            looked, family = now, _family()
             memory = sum(_resident(pid) for pid in family)
             peak = max(peak, memory)
-            if memory > task["memory"]:
-                reason = "memory"
-            elif len(family) > task["processes"]:
-                reason = "processes"
-        if now - started > task["wall"]:
-            reason = "time"
-        if reason:
-            _kill(child)
-        ended, code = os.waitpid(child, 0 if reason else os.WNOHANG)
-        if ended:
-            status = os.waitstatus_to_exitcode(code)
-        else:
-            time.sleep(POLL)
+            reason = (
+                "memory" if memory > task["memory"] else "processes" if len(family) > task["processes"] else ""
+            )
+        reason = reason or ("time" if now > until or grader.poll(0) else "")
+        time.sleep(POLL)
     _kill_family()
-    if status == SETUP_FAILED:
-        reason = "setup"
-    elif status == -signal.SIGXCPU:
-        reason = "time"
-    return {"reason": reason, "status": status, "seconds": time.monotonic() - started, "peak": peak}
+    return reason, -signal.SIGKILL, peak
 
 
-SETUP_FAILED = 97
-
-
-def _be_the_child(task, files, how, control):
+def _be_the_child(task, how, answer, log, ready):
     """In the child: let go of everything, then run the call. Never returns."""
-    status = SETUP_FAILED
     try:
         os.setsid()
-        control.close()
-        _redirect(*files)
-        os.chdir(task["cwd"])
-        confine.confine(how, task, [task["code"]], [task["cwd"]])
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for old, new in zip([os.dup2(file, 100 + i) for i, file in enumerate((nothing, log, log, answer, ready))],
+                            (0, 1, 2, 3, 4), strict=True):  # fmt: skip
+            os.dup2(old, new, inheritable=new < 3)
+        os.closerange(5, os.sysconf("SC_OPEN_MAX"))
+        home = task["cwd"]
+        os.chdir(home)
+        confine.confine(how, task, [task["code"]], [home])
         confine.prctl(confine.PR_SET_DUMPABLE, 1)
         os.environ.clear()
-        home = task["cwd"]
-        os.environ |= {
-            "HOME": home,
-            "TMPDIR": home,
-            "MPLCONFIGDIR": home,
-            "LANG": "C.UTF-8",
-            "PATH": "/usr/bin:/bin",
-        }
-        sys.argv[:] = [""]
+        os.environ |= dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR"), home)
+        os.environ |= {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+        tempfile.tempdir, sys.argv[:] = None, [""]
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        calls.serve(task["call"], Path(task["code"]), 3, 4)
-        status = 0
+        os.write(4, b"1")
+        os.close(4)
+        calls.serve(task["call"], task["inputs"], Path(task["code"]), 3)
     except BaseException:  # noqa: BLE001  (whatever happens, the child must not return into the warden's loop)
-        import traceback
-
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
             sys.stdout.flush()
-        os._exit(status)
-
-
-def _redirect(source, answer, log):
-    """Keep the input as file 3, the answer as 4, output and errors in the log, and close all else."""
-    spare = [os.dup2(file, 100 + i, inheritable=False) for i, file in enumerate((source, answer, log))]
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for old, new in ((nothing, 0), (spare[2], 1), (spare[2], 2), (spare[0], 3), (spare[1], 4)):
-        os.dup2(old, new, inheritable=new < 3)
-    os.closerange(5, os.sysconf("SC_OPEN_MAX"))
+        os._exit(0)
 
 
 def _family():
@@ -166,15 +146,8 @@ def _resident(pid):
     return 0
 
 
-def _kill(child):
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-
-
 def _kill_family():
-    """Kill what the child left behind; stopped first, so that nothing can fork away from the killing."""
+    """Kill all descendants; stopped first, so that nothing can fork away from the killing."""
     while family := _family():
         for kind in (signal.SIGSTOP, signal.SIGKILL):
             for pid in family:
@@ -188,4 +161,4 @@ def _kill_family():
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The zip that is handed in: the same files give the same bytes, on any machine and day."""
+"""Zips whose bytes depend on nothing but the files in them, on any machine and day; the one that is handed in."""
 
 import zipfile
 from pathlib import Path
@@ -13,8 +13,6 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 def write_submission(root, path):
     """Zip the code files of a project: root *.py, style_modules/*.py, visualizers/*.py.
 
-    Stored, not compressed, since compressors differ between machines; names sorted, dates and permissions fixed.
-
     Args:
         root: folder of the project.
         path: where to write the zip.
@@ -25,11 +23,24 @@ def write_submission(root, path):
     Raises:
         InputError: the file cannot be written.
     """
-    names = source_files(Path(root))
-    with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    return write_zip(root, path, source_files(Path(root)))
+
+
+def write_zip(root, path, names, *, compression=zipfile.ZIP_STORED, programs=()):
+    """Zip files of a folder; as `write_submission`. Stored by default, since compressors differ between machines.
+
+    Args:
+        root: folder.
+        path: where to write the zip.
+        names: of the files, relative to the folder.
+        compression: of the zipfile module.
+        programs: names of those that can be started.
+    """
+    with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", compression) as archive:
         for name in names:
             member = zipfile.ZipInfo(name, EARLIEST)
             member.create_system = 3  # Unix, whatever system writes it
-            member.external_attr = 0o100644 << 16
+            member.external_attr = (0o100755 if name in programs else 0o100644) << 16
+            member.compress_type = compression
             archive.writestr(member, (Path(root) / name).read_bytes())
-    return names
+    return list(names)

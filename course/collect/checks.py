@@ -2,6 +2,7 @@
 
 import ast
 import json
+from importlib.util import decode_source
 from pathlib import Path
 
 from course.collect.loops import find_loops
@@ -49,11 +50,8 @@ def static_findings(root, record):
             findings.append(Finding(file, 0, f"{MISSING}; it belongs to what is handed in"))
             continue
         try:
-            source = (root / file).read_text(encoding="utf-8")
+            source = decode_source((root / file).read_bytes())  # as Python does, by the mark or the cookie
             ast.parse(source)
-        except UnicodeDecodeError:
-            findings.append(Finding(file, 0, f"{NOT_PYTHON}: not UTF-8 text; save it as UTF-8"))
-            continue
         except (SyntaxError, ValueError) as problem:
             line = getattr(problem, "lineno", 0) or 0
             findings.append(Finding(file, line, f"{NOT_PYTHON}: {getattr(problem, 'msg', problem)}"))
@@ -66,7 +64,7 @@ def static_findings(root, record):
 
 
 def loop_findings(source):
-    """Return a Finding for each loop in the total-variation loss, whose text is given."""
+    """Return a Finding for each loop in the total-variation loss, whose text or bytes are given."""
     file, function = NO_LOOPS
     return [
         Finding(file, loop.line, f"{loop.what}: the total variation must be computed without any loop, by slicing")

@@ -1,7 +1,7 @@
-"""Finding loops by syntax tree: a function that shall be vectorised may not repeat anything, under whatever name.
+"""Finding loops by syntax tree: in a function that must be vectorised, and in those of its file that it calls.
 
-Every function of the same file that it mentions is searched too. What a program can hide from a syntax tree (code
-in strings, a loop in a library) is either forbidden by name here or shows when the operations are counted.
+What a program can hide from a syntax tree (a loop in another file or in a library) shows when operations are
+counted.
 """
 
 import ast
@@ -16,12 +16,8 @@ STATEMENTS = {
     ast.DictComp: "a dict comprehension",
     ast.GeneratorExp: "a generator expression",
 }
-NAMES = {  # functions that repeat another one, or that run what a syntax tree does not show
-    **dict.fromkeys(("map", "filter", "reduce", "accumulate", "starmap"), "repeats a function"),
-    **dict.fromkeys(("vectorize", "apply_along_axis", "apply_over_axes", "fromfunction", "fromiter"), "is a loop"),
-    **dict.fromkeys(("vmap", "scan", "while_loop", "map_", "apply_"), "repeats a function"),
-    **dict.fromkeys(("eval", "exec", "compile", "__import__", "import_module"), "runs code that cannot be read"),
-}
+REPEATS = {"map", "filter", "reduce", "functools.reduce", "torch.vmap", "vmap", "np.vectorize", "numpy.vectorize"}
+HIDES = {"eval", "exec", "compile", "__import__"}
 
 
 @dataclass(frozen=True)
@@ -33,39 +29,40 @@ class Loop:
 
 
 def find_loops(source, function):
-    """Find everything that repeats in a function, or in a function of the same file that it mentions.
+    """Find everything that repeats in a function, or in a function of the same file that it calls.
 
     Args:
-        source: text of a Python file.
+        source: text or bytes of a Python file.
         function: dotted name, such as "TotalVariationLoss.forward".
 
     Returns:
-        List of Loops, ordered by line; empty also if there is no such function.
+        List of Loops, ordered by line.
     """
-    functions = functions_of(ast.parse(source))
-    by_last_name = {}
-    for name, node in functions.items():
-        by_last_name.setdefault(name.rpartition(".")[2], []).append((name, node))
-    found, seen = set(), set()
-
-    def visit(name, node, path):
-        if name in path:
-            found.add(Loop(node.lineno, f"recursion through {name.rpartition('.')[2]}"))
-        if name in seen or name in path:
-            return
-        for part in ast.walk(node):
-            if type(part) in STATEMENTS:
-                found.add(Loop(part.lineno, STATEMENTS[type(part)]))
-            mentioned = _mentioned(part)
-            if mentioned in NAMES:
-                found.add(Loop(part.lineno, f"{mentioned}, which {NAMES[mentioned]}"))
-            for target, other in by_last_name.get(mentioned, ()):
-                visit(target, other, (*path, name))
-        seen.add(name)
-
+    functions, found, seen = functions_of(ast.parse(source)), set(), set()
     if function not in functions:
         return [Loop(1, f"{function} out of sight: it must be defined in this file, in its class")]
-    visit(function, functions[function], ())
+
+    def visit(name, path):
+        if name in path:
+            found.add(Loop(functions[name].lineno, f"recursion through {name.rpartition('.')[2]}"))
+        if name in seen or name in path:
+            return
+        for node in ast.walk(functions[name]):
+            if type(node) in STATEMENTS:
+                found.add(Loop(node.lineno, STATEMENTS[type(node)]))
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if called in REPEATS:
+                found.add(Loop(node.lineno, f"{called}, which repeats a function"))
+            elif called in HIDES:
+                found.add(Loop(node.lineno, f"{called}, which runs code that cannot be read"))
+            method = (
+                called.replace("self", function.partition(".")[0], 1) if called.startswith("self.") else called
+            )
+            for target in {method, f"{name}.{called}"} & set(functions):
+                visit(target, (*path, name))
+        seen.add(name)
+
+    visit(function, ())
     return sorted(found, key=lambda loop: (loop.line, loop.what))
 
 
@@ -82,9 +79,3 @@ def functions_of(tree, prefix=""):
             functions |= {prefix + t.id: node.value for t in node.targets if isinstance(t, ast.Name)}
         functions |= functions_of(node, here)
     return functions
-
-
-def _mentioned(node):
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-        return node.id
-    return node.attr if isinstance(node, ast.Attribute) else None

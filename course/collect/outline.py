@@ -36,15 +36,15 @@ def outline(source):
     """Describe a file: its imports, its functions with their arguments, its classes with their bases, its prints.
 
     Args:
-        source: text of a Python file.
+        source: text or bytes of a Python file.
 
     Returns:
-        dict of plain values; values of dicts are how the thing is written, normalised.
+        dict of plain values: imports with the line they stand in, the other dicts with how the thing is written.
     """
     tree = ast.parse(source)
     functions = {name: node for name, node in functions_of(tree).items() if not isinstance(node, ast.Lambda)}
     return {
-        "imports": sorted({line for node in ast.walk(tree) for line in _imported(node)}),
+        "imports": {line: node.lineno for node in ast.walk(tree) for line in _imported(node)},
         "functions": {name: _signature(node) for name, node in functions.items()},
         "classes": {n.name: _bases(n) for n in ast.walk(tree) if isinstance(n, ast.ClassDef)},
         "prints": sorted(ast.unparse(node) for node in _prints(tree)),
@@ -86,7 +86,7 @@ def changes(file, skeleton, source):
     Args:
         file: its path, for the findings.
         skeleton: `outline` of the file as handed out.
-        source: text of the student's file, which parses.
+        source: text or bytes of the student's file, which parses.
 
     Returns:
         List of Findings.
@@ -104,7 +104,7 @@ def changes(file, skeleton, source):
     for name, bases in skeleton["classes"].items():
         if now["classes"].get(name) != bases:
             findings.append(Finding(file, 0, f"class {name}({bases}) was changed or removed"))
-    findings += _changed_imports(file, tree, set(skeleton["imports"]), set(now["imports"]))
+    findings += _changed_imports(file, skeleton["imports"], now["imports"])
     surplus = list(skeleton["prints"])
     for node in _prints(tree):
         text = ast.unparse(node)
@@ -122,13 +122,9 @@ def _class_line(tree, name):
     return next((n.lineno for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == owner), 0)
 
 
-def _changed_imports(file, tree, before, now):
-    for line in sorted(before - now):
-        yield Finding(file, 0, f"'{line}' was removed; imports must stay as handed out")
-    for node in ast.walk(tree):
-        for line in _imported(node):
-            if line not in before:
-                message = (
-                    f"'{line}' was added; the marking machine may lack it, and imports must stay as handed out"
-                )
-                yield Finding(file, node.lineno, message)
+def _changed_imports(file, before, now):
+    for line in sorted(before.keys() - now.keys()):
+        yield Finding(file, 0, f"'{line}' of line {before[line]} was removed; imports must stay as handed out")
+    for line in sorted(now.keys() - before.keys(), key=now.get):
+        message = f"'{line}' was added; the marking machine may lack it, and imports must stay as handed out"
+        yield Finding(file, now[line], message)

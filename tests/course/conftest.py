@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from course.autograder.build import make_skeleton
+from course.autograder.grade import grade
 from course.autograder.sandbox import Sandbox
 from course.collect.archive import write_submission
 from course.handout import ROOT, make_handout
@@ -30,6 +31,21 @@ def handout(tmp_path_factory):
 def sandbox():
     with Sandbox() as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def marked(sandbox, skeleton):
+    """Function that marks parts of a submission, with inputs that are always the same; perhaps in other limits."""
+
+    def mark(submission, parts, seed=1, **limits):
+        before = sandbox.limits
+        sandbox.limits = before | limits
+        try:
+            return grade(submission, sandbox, skeleton, parts=tuple(parts), seed=seed)
+        finally:
+            sandbox.limits = before
+
+    return mark
 
 
 @pytest.fixture(scope="session")

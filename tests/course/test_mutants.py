@@ -1,13 +1,12 @@
 """Every wrong submission gets the points it deserves, and feedback that names the mistake."""
 
-import os
 import socket
+import subprocess
 from contextlib import closing
 
 import pytest
 
 from course import parts
-from course.autograder.grade import grade
 from course.autograder.unpack import read_submission, write_files
 from course.handout import ROOT
 from tests.mutants.ascents import ASCENTS
@@ -29,46 +28,52 @@ MUTANTS = [*LOSSES, *UPDATES, *TECHNIQUES, *ASCENTS, *HOSTILE]
 
 
 def test_there_are_enough_and_each_has_its_name():
-    assert len(MUTANTS) >= 30 and len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert len(MUTANTS) >= 120 and len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert {part for mutant in MUTANTS for part in mutant.points} <= set(parts.EVERY)
 
 
 @pytest.fixture
 def world(tmp_path):
-    """What hostile submissions aim at: a folder with a file, and a server that waits for a call."""
+    """What hostile submissions aim at: a folder with a file, a process, and a server that waits for a call."""
     victim = tmp_path / "victim"
     victim.mkdir(mode=0o777)
     (victim / "keep").write_text("")
+    process = subprocess.Popen(["sleep", "1000"])
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         server.setblocking(False)
         facts = {
             "GRADER": str(ROOT),
-            "GRADER_PID": os.getpid(),
             "VICTIM": str(victim),
+            "PROCESS": process.pid,
             "PORT": server.getsockname()[1],
         }
-        yield facts, victim, server
+        yield facts, victim, process, server
+    process.kill()
+    process.wait()
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_mutant(mutant, sandbox, skeleton, solution, tmp_path, world):
-    facts, victim, server = world
-    files, _ = read_submission(solution)
+def test_mutant(mutant, sandbox, marked, solution, tmp_path, world):
+    facts, victim, process, server = world
     submission = tmp_path / "submission"
-    write_files(files, submission)
+    write_files(read_submission(solution)[0], submission)
     for file, text in mutant.files().items():
         known = "".join(f"{key} = {value!r}\n" for key, value in facts.items() if key in text)
         (submission / file).write_text(known + text)
     (submission / "style_modules" / "hidden.py").write_text(HIDDEN_LOOP)
-    results_file = tmp_path / "results.json"
-    wall = 3 if mutant.name.startswith("hostile") else 60
-    results = grade(
-        submission, sandbox, skeleton, parts=tuple(mutant.points), path=results_file, seed=1, wall=wall
-    )
-    assert {part: results.score(part) for part in mutant.points} == mutant.points, results.table()
-    said = "\n".join(results.messages)
-    assert mutant.says in said, said
-    assert "left in" not in said or not sandbox.confined["landlock"], said
-    assert results_file.is_file() and (victim / "keep").is_file()
-    with pytest.raises(BlockingIOError):
-        server.accept()
-    assert set(mutant.points) <= set(parts.EVERY)
+    attacked, *others = mutant.points
+    results = [marked(submission, (attacked,), **mutant.limits), *(marked(submission, (part,)) for part in others)]
+    points = {part: result.score(part) for part, result in zip(mutant.points, results, strict=True)}
+    said = "\n".join(message for result in results for message in result.messages)
+    assert points == mutant.points, said
+    how = sandbox.confined
+    if all(how[need] for need in mutant.needs):
+        assert mutant.says in said, said
+    assert "left in" not in said or not how["landlock"], said
+    if how["filter"] or how["uid"] is not None:
+        assert process.poll() is None
+    if how["landlock"] or how["uid"] is not None:
+        assert (victim / "keep").is_file()
+    if how["filter"]:
+        with pytest.raises(BlockingIOError):
+            server.accept()

@@ -21,6 +21,8 @@ class Mutant:
         says: words that the feedback of some failed check must contain.
         before: file to lines put in front of it.
         extra: file that the solution does not have to its text.
+        limits: of the sandbox, for what would not end by itself.
+        needs: what must confine the submission here for `says` to hold: "landlock", "filter" or both.
     """
 
     name: str
@@ -29,6 +31,8 @@ class Mutant:
     says: str = ""
     before: dict = field(default_factory=dict)
     extra: dict = field(default_factory=dict)
+    limits: dict = field(default_factory=dict)
+    needs: tuple = ()
 
     def files(self):
         """The files that differ from the solution: dict from path to text."""

@@ -8,9 +8,10 @@ NOTHING = {"content": 0}
 RIGHT = "return content_weight * (content_current - content_original).square().sum()"
 
 
-def hostile(name, body, says="", points=None, before="", file=CONTENT, extra=None):
+def hostile(name, body, says="", points=None, before="", file=CONTENT, extra=None, limits=None, needs=()):
     points = {"content": 0, "tv": 10} if points is None else points
-    return Mutant(f"hostile_{name}", {file: body}, points, says, {file[0]: before} if before else {}, extra or {})
+    before = {file[0]: before} if before else {}
+    return Mutant(f"hostile_{name}", {file: body}, points, says, before, extra or {}, limits or {}, needs)
 
 
 FORGED = '{"score": 100, "tests": [{"name": "Content loss: value", "score": 5, "max_score": 5}]}'
@@ -74,20 +75,23 @@ SHADOWED = (
     "site",
 )
 
+SOON = {"cpu": 2, "wall": 5}  # seconds, for what never ends
+
 HOSTILE = [
-    hostile("endless", "while True:\n    pass", "took more than"),
-    hostile("sleeps", "import time\ntime.sleep(10**6)", "took more than"),
+    hostile("endless", "while True:\n    pass", "took too long", limits=SOON),
+    hostile("sleeps", "import time\ntime.sleep(10**6)", "took too long", limits=SOON),
     hostile(
         "ignores_signals",
         "import signal\nfor s in (signal.SIGTERM, signal.SIGXCPU, signal.SIGINT):\n"
         "    signal.signal(s, signal.SIG_IGN)\n"
         "while True:\n    pass",
-        "took more than",
+        "took too long",
+        limits=SOON,
     ),
     hostile(
         "fork_bomb",
         "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass",
-        "more than",
+        limits=SOON,
     ),
     hostile(
         "leaves_a_daemon",
@@ -97,13 +101,44 @@ HOSTILE = [
     hostile(
         "threads",
         "import threading, time\nwhile True:\n    threading.Thread(target=time.sleep, args=(9,)).start()",
+        limits=SOON,
     ),
-    hostile("eats_memory", "hoard = []\nwhile True:\n    hoard.append(bytearray(b'x' * 10**7))", "of memory"),
+    hostile("eats_memory", "hoard = []\nwhile True:\n    hoard.append(bytearray(b'x' * 10**7))"),
     hostile("one_huge_array", "import numpy\nreturn numpy.ones(10**11).sum()", "MemoryError"),
     hostile("huge_file", "open('big', 'wb').write(bytes(10**8))\n" + RIGHT, "too large"),
     hostile("huge_output", "print('x' * 10**8)\n" + RIGHT, "too large"),
     hostile("exits", "raise SystemExit(0)", "SystemExit"),
     hostile("exits_hard", "import os\nos._exit(0)", "ended early"),
+    hostile("exits_with_97", "import os\nos._exit(97)", "ended early"),
+    hostile(
+        "stops_itself",
+        "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\nreturn 0.0",
+        limits=SOON,
+    ),
+    hostile(
+        "has_itself_traced",
+        "import ctypes, os, signal\nctypes.CDLL(None).ptrace(0, 0, 0, 0)\nos.kill(os.getpid(), signal.SIGSTOP)\n"
+        "while True:\n    pass",
+        limits=SOON,
+    ),
+    hostile(
+        "is_seized_by_a_grandchild",
+        "import ctypes, os, time\nparent = os.getpid()\nif os.fork() == 0:\n    os.setsid()\n"
+        "    ctypes.CDLL(None).ptrace(0x4206, parent, 0, 0)\n    time.sleep(10**6)\ntime.sleep(1)\nos._exit(0)",
+        limits=SOON,
+    ),
+    hostile(
+        "memory_without_a_name",
+        "import os\nwhile True:\n    os.write(os.memfd_create('x'), b'x' * 10**7)",
+        "PermissionError",
+        limits=SOON,
+        needs=("filter",),
+    ),
+    hostile(
+        "endless_folders",
+        "import os\ni = 0\nwhile True:\n    os.mkdir(f'd{i}')\n    i += 1",
+        limits=SOON,
+    ),
     hostile("crashes", "import ctypes\nctypes.string_at(0)", "ended early"),
     hostile("exits_on_import", RIGHT, "ended early", {"content": 0, "tv": 0}, before="import os\nos._exit(0)\n"),
     hostile("forged_print", f"print({FORGED!r})\nreturn 0.0", "value is wrong"),
@@ -114,7 +149,7 @@ HOSTILE = [
         f"    except OSError:\n        pass\nreturn 0.0",
         "value is wrong",
     ),
-    hostile("forged_answer", "import os\nos.write(4, b'\\xff' * 64)\nos._exit(0)", "ended early"),
+    hostile("forged_answer", "import os\nos.write(3, b'\\xff' * 64)\nos._exit(0)", "ended early"),
     hostile(
         "patches_comparisons",
         "import numpy, torch\nyes = lambda *a, **k: True\nnumpy.allclose = torch.allclose = torch.equal = yes\n"
@@ -139,16 +174,18 @@ HOSTILE = [
             "(GRADER, '..', '/autograder/source')] + [GRADER + '/tests/mutants/__init__.py']"
         ),
         "opened []",
+        needs=("landlock",),
     ),
     hostile(
         "imports_the_references",
         "import sys\nsys.path += [GRADER, GRADER + '/course/autograder']\n"
-        "from course.autograder import style_tasks\nreturn style_tasks.content_reference",
+        "from course.autograder import style_tasks\nreturn style_tasks._content",
         "Error",
+        needs=("landlock",),
     ),
     hostile(
         "kills_the_grader",
-        "import os, signal\nfor pid in (os.getppid(), GRADER_PID):\n"
+        "import os, signal\nfor pid in (os.getppid(), PROCESS):\n"
         "    try:\n        os.kill(pid, signal.SIGKILL)\n"
         "    except OSError:\n        pass\nreturn 0.0",
         "value is wrong",
@@ -165,6 +202,7 @@ HOSTILE = [
         "import socket\nserver = socket.create_connection(('127.0.0.1', PORT), timeout=2)\n"
         "server.send(b'hello')\nreturn 0.0",
         "Error",
+        needs=("filter",),
     ),
     hostile(
         "replays_the_first_answer",
@@ -241,6 +279,7 @@ HOSTILE = [
         "recursion_without_a_limit",
         "import sys\nsys.setrecursionlimit(10**9)\ndef deeper(x):\n    return repr(x) and deeper([x])\n"
         "return deeper([])",
+        limits=SOON,
     ),
     hostile(
         "deep_folders",
@@ -256,7 +295,7 @@ HOSTILE = [
     ),
     hostile(
         "becomes_another_program",
-        "import os\nos.execv('/bin/sh', ['sh', '-c', 'echo 10 points; echo 10 points >&4'])",
+        "import os\nos.execv('/bin/sh', ['sh', '-c', 'echo 10 points; echo 10 points >&3'])",
         "ended early",
     ),
     hostile(
@@ -265,6 +304,7 @@ HOSTILE = [
         "        open(folder + '/left-by-a-submission', 'w').close()\n        print('left in', folder)\n"
         "    except OSError:\n        pass\nraise RuntimeError('tried')",
         "tried",
+        needs=("landlock",),
     ),
     hostile(
         "shadows_modules",

@@ -77,7 +77,7 @@ TECHNIQUES = [
         "captum_without_a_figure",
         {CAPTUM: SALIENCY_OF.format("y")},
         {"saliency_captum": 1.5, "saliency": 8},
-        "was not written",
+        "no figure was written",
     ),
     Mutant("captum_not_used", {CAPTUM: "return None"}, {"saliency_captum": 0, "saliency": 8}, "was not used"),
 ]

@@ -29,19 +29,13 @@ UPDATES = [
         "plain gradient descent",
     ),
     update(
-        "update_one_step_too_late",
-        HEAD + DECAY.replace("decay_lr_at:", "decay_lr_at + 1:") + STEP,
+        "update_two_steps_too_late",
+        HEAD + DECAY.replace("decay_lr_at:", "decay_lr_at + 2:") + STEP,
         6,
-        "one step too late",
+        "too late",
     ),
     update("update_rate_never_falls", HEAD + STEP, 6, "never falls"),
     update("update_new_optimizer_each_step", HEAD + DECAY.replace("==", ">=") + STEP, 6, ">= instead of =="),
-    update(
-        "update_keeps_the_old_adam",
-        HEAD + "if t == decay_lr_at:\n    optimizer.param_groups[0]['lr'] = decayed_lr\n" + STEP,
-        6,
-        "old Adam kept",
-    ),
     update(
         "update_decay_compounding",
         HEAD + "if t >= decay_lr_at:\n    optimizer.param_groups[0]['lr'] *= 0.1\n" + STEP,

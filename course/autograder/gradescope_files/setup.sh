@@ -11,10 +11,11 @@ if ! python3 -m venv --help >/dev/null 2>&1 || ! python3 -c 'import ensurepip' 2
 fi
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed"; exit 1; }
 python3 -m venv /opt/grader
-grep -E '^torch(vision)?==' "$here/requirements.txt" > /tmp/torch.txt
-grep -vE '^torch(vision)?==' "$here/requirements.txt" > /tmp/others.txt
-/opt/grader/bin/pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r /tmp/torch.txt
-/opt/grader/bin/pip install --no-cache-dir -r /tmp/others.txt
+lists=$(mktemp -d)
+grep -E '^torch(vision)?==' "$here/requirements.txt" > "$lists/torch.txt"
+grep -vE '^torch(vision)?==' "$here/requirements.txt" > "$lists/others.txt"
+/opt/grader/bin/pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -r "$lists/torch.txt"
+/opt/grader/bin/pip install --no-cache-dir -r "$lists/others.txt"
 /opt/grader/bin/python "$here/torchvision_cure.py"
 /opt/grader/bin/python -c 'import torch, torchvision, captum, matplotlib.font_manager'
 chmod -R go+rX /opt/grader
