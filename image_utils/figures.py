@@ -20,6 +20,7 @@ def image_grid(
     *,
     column_titles=(),
     row_titles=(),
+    notes=(),
     caption=None,
     cmap="gray",
     alpha=None,
@@ -34,6 +35,7 @@ def image_grid(
             colour and any range for maps. None leaves a cell empty.
         column_titles: text above the first row, wrapped.
         row_titles: text left of each row.
+        notes: rows of texts, each below its cell.
         caption: text below the grid.
         cmap: colour map of the (H, W) arrays.
         alpha: opacity of the (H, W) arrays.
@@ -57,6 +59,8 @@ def image_grid(
                 _draw(axis, np.asarray(row[j]), cmap=cmap, alpha=alpha, vmin=vmin, vmax=vmax)
             if i == 0 and j < len(titles):
                 axis.set_title(titles[j], fontsize=11, verticalalignment="bottom")
+            if i < len(notes) and j < len(notes[i]):
+                axis.set_xlabel(notes[i][j], fontsize=8, labelpad=2)
         if i < len(row_titles):
             axes[i, 0].set_ylabel(textwrap.fill(row_titles[i], 24), fontsize=11)
     if caption:

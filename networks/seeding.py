@@ -1,5 +1,8 @@
 """Random numbers that leave the global generators alone."""
 
+import contextlib
+
+import numpy as np
 import torch
 
 
@@ -19,3 +22,20 @@ def make_generator(seed=None, device="cpu") -> torch.Generator:
     else:
         generator.manual_seed(int(seed))
     return generator
+
+
+@contextlib.contextmanager
+def seeded_globals(seed=0):
+    """Let a library draw from the global generators, torch's and NumPy's, and put these back afterwards.
+
+    Args:
+        seed: integer that both start from inside.
+    """
+    state = np.random.get_state()  # noqa: NPY002  (the global generator is what the library draws from)
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002

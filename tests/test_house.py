@@ -19,6 +19,7 @@ FLOORS = {
     "stylize": {"image_utils", "networks", "style_modules"},
     "style_utils": {"image_utils", "data", "networks", "style_modules", "stylize"},
     "captum_utils": {"image_utils", "networks"},
+    "attributions": {"image_utils", "networks", "visualizers", "captum_utils"},
     "foolbox_utils": {"image_utils", "networks", "visualizers"},
     "data_utils": {"data"},
     "command_line": {"image_utils", "networks", "data"},

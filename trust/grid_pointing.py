@@ -15,6 +15,7 @@ annotated. A map that knows nothing of the class has a quarter of its attributio
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from image_utils.errors import InputError
 from networks.no_trace import untouched
@@ -26,22 +27,25 @@ CHANCE = 0.25
 CELLS = 4
 
 
-def make_mosaics(model, X, *, confidence=0.5, most=None, seed=0) -> tuple[torch.Tensor, torch.Tensor]:
+def make_mosaics(
+    model, X, *, confidence=0.5, most=None, shrink=False, seed=0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Make mosaics of 2 x 2 photographs that the network is sure of, four different classes in each.
 
     The surest photograph of each class takes part, once.
 
     Args:
-        model: classification network (N, C, H, W) -> (N, classes) that takes images of twice the size; left as it
-            was.
+        model: classification network (N, C, H, W) -> (N, classes); left as it was.
         X: float Tensor (N, C, H, W), normalised, on the model's device.
         confidence: lowest probability of the class with the highest score.
         most: number of mosaics at most, of the surest photographs; None for as many as there are.
+        shrink: whether to bring the mosaics to the photographs' own size, by the mean of 2 x 2 pixels: for networks
+            that take one size only, and in a quarter of the time. The paper does not.
         seed: of the order of the photographs.
 
     Returns:
-        (mosaics, classes): Tensor (G, C, 2 H, 2 W) and int64 Tensor (G, 4), the classes of the cells in reading
-        order.
+        (mosaics, classes): Tensor (G, C, 2 H, 2 W), or (G, C, H, W) with `shrink`, and int64 Tensor (G, 4), the
+        classes of the cells in reading order.
 
     Raises:
         InputError: shapes or dtypes do not fit, or fewer than four classes have a photograph that the network is
@@ -64,7 +68,8 @@ def make_mosaics(model, X, *, confidence=0.5, most=None, seed=0) -> tuple[torch.
     chosen = chosen[torch.randperm(len(chosen), generator=make_generator(seed))].to(X.device)
     (_, channels, height, width), cells = X.shape, X[chosen]
     mosaics = cells.view(count, 2, 2, channels, height, width).permute(0, 3, 1, 4, 2, 5)
-    return mosaics.reshape(count, channels, 2 * height, 2 * width), classes[chosen].view(count, CELLS)
+    mosaics = mosaics.reshape(count, channels, 2 * height, 2 * width)
+    return F.avg_pool2d(mosaics, 2) if shrink else mosaics, classes[chosen].view(count, CELLS)
 
 
 def grid_pointing(attribute: Attribute, model, mosaics, classes) -> np.ndarray:
@@ -75,7 +80,7 @@ def grid_pointing(attribute: Attribute, model, mosaics, classes) -> np.ndarray:
     Args:
         attribute: function (X, y, model) -> maps (N, H, W).
         model: classification network; left as it was.
-        mosaics: float Tensor (G, C, 2 H, 2 W).
+        mosaics: float Tensor (G, C, H, W), of `make_mosaics`.
         classes: int64 Tensor (G, 4), the classes of the cells in reading order.
 
     Returns:

@@ -1,0 +1,96 @@
+"""Every method of attribution by name, as the one function that comparisons take: (X, y, model) -> maps.
+
+methods(["saliency", "gradcam", "deep_lift"], layer="features.12")        # dict from name to function
+
+Ours come from `visualizers`, in the settings below; Captum's through one adapter. A map has one value a pixel,
+higher where the pixel speaks for the class: contributions are summed over the channels, gradients, which say how
+much but not in which direction, give their largest magnitude among the channels.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from captum import attr
+
+from captum_utils import compute_attributions, private_copy
+from image_utils.errors import InputError
+from networks.no_trace import untouched
+from networks.seeding import seeded_globals
+from visualizers import GradCam, SaliencyMap
+from visualizers.integrated_gradients import integrated_gradients
+from visualizers.occlusion import occlusion
+from visualizers.rise import rise
+from visualizers.smoothgrad import smoothgrad
+
+Attribute = Callable[[torch.Tensor, torch.Tensor, torch.nn.Module], torch.Tensor | np.ndarray]
+
+STEPS = 10  # of Integrated Gradients' path, and copies of SmoothGrad
+WINDOW = 64  # side of occlusion's square in pixels; it moves by half of that
+MASKS = 500  # of RISE
+CAPTUM = {  # methods that take a network and images, with the arguments of their attribute()
+    "input_x_gradient": ("InputXGradient", {}),
+    "deep_lift": ("DeepLift", {}),
+    "gradient_shap": ("GradientShap", {"n_samples": STEPS}),
+    "lrp": ("LRP", {}),
+}
+
+
+def _ours(layer):
+    cam, where = GradCam(), {"layer": layer, "normalize": None}
+    return {
+        "saliency": lambda X, y, model: SaliencyMap().compute_saliency_maps(X, y, model),
+        "smoothgrad": lambda X, y, model: smoothgrad(X, y, model, samples=STEPS).abs().amax(1),
+        "integrated_gradients": lambda X, y, model: integrated_gradients(X, y, model, steps=STEPS).sum(1),
+        "guided_backprop": lambda X, y, model: _largest(cam.guided_backprop(X, y, model, functional="guide")),
+        "gradcam": lambda X, y, model: cam.grad_cam(X, y, model, **where),
+        "guided_gradcam": lambda X, y, model: _largest(
+            cam.guided_grad_cam(X, y, model, functional="guide", **where)
+        ),
+        "occlusion": lambda X, y, model: occlusion(X, y, model, window=WINDOW, stride=WINDOW // 2),
+        "rise": lambda X, y, model: rise(X, y, model, count=MASKS),
+    }
+
+
+NAMES = (*_ours(None), *CAPTUM)
+
+
+def methods(names, *, layer=None) -> dict[str, Attribute]:
+    """Look methods up by name.
+
+    Args:
+        names: some of NAMES.
+        layer: of the Grad-CAM family, dotted name; None for `networks.layers.default_layer`, looked for each time.
+
+    Returns:
+        dict from name to function (X, y, model) -> maps: float Tensor (N, C, H, W) normalised, int64 Tensor (N,)
+        and network to Tensor or ndarray (N, H, W), in score units.
+
+    Raises:
+        InputError: no such method.
+    """
+    ours = _ours(layer)
+    for name in names:
+        if name not in NAMES:
+            raise InputError(f"there is no method '{name}'; choose from {', '.join(NAMES)}")
+    return {name: ours.get(name) or captum_attribute(name) for name in names}
+
+
+def captum_attribute(name) -> Attribute:
+    """Return one of Captum's methods as the function that comparisons take."""
+    kind, options = CAPTUM[name]
+
+    def attribute(X, y, model):
+        with untouched(model), seeded_globals(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Setting .* hooks")
+            method = getattr(attr, kind)(private_copy(model))
+            more = {"baselines": torch.zeros_like(X)} if kind == "GradientShap" else {}
+            x = X.detach().clone().requires_grad_()
+            return compute_attributions(method, x, target=y, **options, **more).detach().sum(1)
+
+    return attribute
+
+
+def _largest(details):
+    return np.abs(details).max(-1)

@@ -1,0 +1,272 @@
+"""Which map should I believe? Methods of attribution side by side, measured, with controls that know nothing."""
+
+import csv
+import time
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from PIL import Image
+from tqdm import tqdm
+
+import attributions
+from command_line import assignment_parser, load_inputs, run, show_files
+from data.samples import SIZE, centre_crop, load_imagenet_val
+from image_utils.errors import InputError
+from image_utils.figures import CLIP, image_grid
+from image_utils.pixels import to_input
+from image_utils.writing import save_figure, save_json, whole_file
+from networks.layers import default_layer
+from trust import make_controls, make_mosaics, weight_sensitivity
+from trust.judge import MEASURES, joined, judge, judge_mosaics
+from trust.passes import counted
+from trust.verdict import verdicts
+
+EXAMPLES = f"""
+methods: {", ".join(attributions.NAMES)}
+
+writes into --out (default visualization/):
+  compare_maps.png                    photographs across, methods and controls down, each map with its numbers
+  compare_maps_table.png, .csv, .json method x measure with intervals, and one sentence a method
+  compare_maps_weights.png            the first photograph's maps while the network loses its weights
+
+What each measure asks, and what it cannot tell: docs/trust.md. Controls stand beside every method; where a
+method's interval overlaps a control's, the method is no better. Five photographs make wide intervals; give more.
+
+examples:
+  python compare_maps.py                                       the assignment's five photographs
+  python compare_maps.py --num 20                              all samples: narrower intervals
+  python compare_maps.py --images *.jpg --network resnet18     your photographs, another network
+  python compare_maps.py --methods saliency gradcam deep_lift lrp
+"""
+DEFAULT = (
+    "saliency",
+    "smoothgrad",
+    "integrated_gradients",
+    "guided_backprop",
+    "gradcam",
+    "guided_gradcam",
+    "occlusion",
+    "input_x_gradient",
+)
+STAGES = 4  # of the strip of maps while layers lose their weights
+SHORT = {"deletion": "del", "insertion": "ins", "fidelity": "mu"}  # below each map
+
+
+def main():
+    """Parse the arguments, measure, write figures and tables."""
+    parser = assignment_parser(__doc__, epilog=EXAMPLES)
+    group = parser.add_argument_group("maps")
+    group.add_argument("--methods", nargs="+", default=DEFAULT, metavar="NAME", help="(eight of those above)")
+    group.add_argument(
+        "--layer", metavar="NAME", help="of the Grad-CAM family (default: the last that makes maps)"
+    )
+    args = parser.parse_args()
+    attributions.methods(args.methods)  # names are checked before anything is computed
+    inputs = load_inputs(args)
+    batches = photographs(inputs)
+    layer = args.layer or chosen_layer(inputs.model, batches[0][0], args.methods)
+    controls = make_controls(inputs.seed)
+    methods = attributions.methods(args.methods, layer=layer) | controls
+    start = time.perf_counter()
+    with counted(inputs.model) as passes:
+        judged, rows, failed, problem = measure(args, inputs, batches, methods, controls)
+        strip = weights_strip(inputs, batches[0], {row.name: methods[row.name] for row in rows})
+    spent = time.perf_counter() - start
+    notes = [f"{name} is missing: {why}." for name, why in failed.items()] + ([problem] if problem else [])
+    notes.append(
+        f"{len(inputs.X)} photographs in {spent:.0f} s; {passes.forward:,} forward passes of an image, "
+        f"{passes.differentiated:,} of them with a backward pass."
+    )
+    draw_maps(inputs, judged, rows, notes)
+    draw_strip(inputs, strip)
+    write_table(inputs, args, layer, rows, notes, passes)
+    if args.show:
+        show_files(inputs.out / "compare_maps.png", inputs.out / "compare_maps_table.png")
+
+
+def photographs(inputs):
+    """Return the photographs as batches (X, y) of one size each, channels last, which CPUs compute faster."""
+    batches = []
+
+    def keep(x, y):
+        batches.append((x.contiguous(memory_format=torch.channels_last), y))
+        return y
+
+    inputs.each(keep)
+    return batches
+
+
+def chosen_layer(model, X, names):
+    """Choose the layer of the Grad-CAM family, once for all; None where no method has one."""
+    return default_layer(model, X) if any("cam" in name for name in names) else None
+
+
+def measure(args, inputs, batches, methods, controls):
+    """Measure all methods on all photographs; returns what the figures and the table need."""
+    steps = len(batches) * (2 * len(methods) + 3) + len(methods)
+    with tqdm(total=steps, desc="compare", delay=2, leave=False, disable=None) as progress:
+
+        def tell(what):
+            progress.set_description(what)
+            progress.update()
+
+        judged = [judge(methods, inputs.model, x, y, seed=inputs.seed, tell=tell) for x, y in batches]
+        names, numbers, seconds, failed = joined(judged)
+        try:
+            pool = mosaic_pool(args, inputs)
+            mosaics, classes = make_mosaics(inputs.model, pool, most=1, shrink=True, seed=inputs.seed)
+        except InputError as reason:
+            problem = f"Without the grid game: {reason}."
+        else:
+            chosen = {name: methods[name] for name in names}
+            numbers["grid"], problem = judge_mosaics(chosen, inputs.model, mosaics, classes, tell=tell), None
+    ordered = {name: numbers[name] for name in MEASURES if name in numbers}
+    return judged, verdicts(names, ordered, controls, seconds, seed=inputs.seed), failed, problem
+
+
+def mosaic_pool(args, inputs):
+    """Return the photographs that mosaics are made of: the user's own, or all samples; squares of one size."""
+    X = inputs.X if args.images else load_imagenet_val()[0]
+    squares = [np.asarray(centre_crop(Image.fromarray(x), SIZE)) for x in X]
+    return to_input(np.stack(squares)).to(inputs.device, memory_format=torch.channels_last)
+
+
+def weights_strip(inputs, batch, methods):
+    """Compute for each method the first photograph's maps while the network loses its weights."""
+    x, y = (side[:1] for side in batch)
+    strips = {}
+    for name in tqdm(methods, desc="weights", delay=2, leave=False, disable=None):
+        strips[name] = weight_sensitivity(methods[name], inputs.model, x, y, stages=STAGES, seed=inputs.seed)
+    return strips
+
+
+def draw_maps(inputs, judged, rows, notes):
+    """Draw the photographs, and below them the maps of each method, each with its numbers."""
+    cells, texts = [list(inputs.X)], [[]]
+    for row in rows:
+        cells.append([])
+        texts.append([])
+        for part in judged:
+            m = part.names.index(row.name)
+            cells[-1] += [in_colour(one) for one in part.maps[m]]
+            for n in range(part.maps.shape[1]):
+                known = {short: part.numbers[name][m, n] for name, short in SHORT.items()}
+                texts[-1].append("  ".join(f"{short} {value:.2f}" for short, value in known.items()))
+    figure = image_grid(
+        cells,
+        column_titles=inputs.names(),
+        row_titles=["photograph", *(label(row) for row in rows)],
+        notes=texts,
+        caption="Grey: values of one sign, black 0. Red and blue: for and against the class, white 0. "
+        "del: deletion, smaller is better; ins: insertion and mu: mu-fidelity, larger is better. "
+        "Single photographs are noise: the table has means and intervals. " + " ".join(notes),
+        cell=1.7,
+    )
+    save_figure(figure, inputs.out / "compare_maps.png")
+
+
+def draw_strip(inputs, strips):
+    """Draw the first photograph's maps while the network loses its weights, with the similarity of each stage."""
+    first = next(iter(strips.values()))
+    figure = image_grid(
+        [[in_colour(one) for one in strip.maps[:, 0]] for strip in strips.values()],
+        column_titles=["the network", *(f"random up to {name}" for name in first.layers)],
+        row_titles=[name.replace("_", " ") for name in strips],
+        notes=[
+            ["", *(f"similarity {value:.2f}" for value in strip.similarity[:, 0])] for strip in strips.values()
+        ],
+        caption="Layer after layer, from the image up, gets random weights. A map that stays the same does not "
+        "explain the weights. Similarity: rank correlation with the first column.",
+        cell=1.5,
+    )
+    save_figure(figure, inputs.out / "compare_maps_weights.png")
+
+
+def in_colour(values):
+    """Turn a map (H, W) into colours (H, W, 3): grey for values of one sign, red and blue for two."""
+    limit = np.percentile(np.abs(values), CLIP) or np.abs(values).max() or 1.0
+    shown = np.clip(values / limit, -1, 1)
+    return (colormaps["RdBu_r"]((shown + 1) / 2) if values.min() < 0 else colormaps["gray"](shown))[..., :3]
+
+
+def label(row):
+    """Return a method's name for people; controls say that they are controls."""
+    return f"control: {row.name}" if row.control else row.name.replace("_", " ")
+
+
+def write_table(inputs, args, layer, rows, notes, passes):
+    """Write the table as a picture, for spreadsheets and for programs."""
+    measures = [name for name in MEASURES if name in rows[0].intervals]
+    draw_table(inputs, rows, measures, notes)
+    header = ["method", "control", *(f"{m} {part}" for m in measures for part in ("mean", "low", "high", "count"))]
+    with whole_file(inputs.out / "compare_maps_table.csv") as path, path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow([*header, "seconds a photograph", "sentence"])
+        for row in rows:
+            parts = [value for m in measures for value in plain(row.intervals[m]).values()]
+            table.writerow([row.name, row.control, *parts, round(row.seconds, 4), row.sentence])
+    record = {
+        "network": args.network,
+        "layer": layer,
+        "photographs": [{"class": int(y), "name": name} for y, name in zip(inputs.y, inputs.names(), strict=True)],
+        "measures": {m: {"better": MEASURES[m].better, "asks": MEASURES[m].asks} for m in measures},
+        "methods": [
+            {
+                "name": row.name,
+                "control": row.control,
+                "seconds a photograph": row.seconds,
+                "measures": {m: plain(row.intervals[m]) for m in measures},
+                "sentence": row.sentence,
+            }
+            for row in rows
+        ],
+        "notes": notes,
+        "passes": {"forward": passes.forward, "with a backward pass": passes.differentiated},
+        "seed": inputs.seed,
+    }
+    save_json(record, inputs.out / "compare_maps_table.json")
+
+
+def plain(interval):
+    """Return an Interval as plain values, None where there is no number."""
+    values = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+    return {key: round(v, 6) if np.isfinite(v) else None for key, v in values.items()} | {"count": interval.count}
+
+
+def draw_table(inputs, rows, measures, notes):
+    """Draw method x measure: the mean, its interval below, and the sentence below that."""
+    widths = [2.3, *([1.35] * len(measures)), 0.9]
+    left, height = np.cumsum([0.1, *widths]), 0.62
+    figure = Figure(figsize=(left[-1], height * (len(rows) + 2) + 0.5))
+    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, left[-1]), ylim=(len(rows) + 1.4, -1.2))
+    axis.set_axis_off()
+    arrows = {1: "larger is better", -1: "smaller is better", 0: ""}
+    for x, m in zip(left[1:], measures, strict=False):
+        axis.text(x, -0.72, MEASURES[m].title, fontsize=9, weight="bold")
+        axis.text(x, -0.42, arrows[MEASURES[m].better], fontsize=7.5, color="0.4")
+    axis.text(left[-2], -0.72, "s / photo", fontsize=9, weight="bold")
+    for i, row in enumerate(rows):
+        if i % 2 == 0:
+            axis.axhspan(i - 0.2, i + 0.8, color="0.96", zorder=0)
+        axis.text(left[0], i + 0.05, label(row), fontsize=9.5, weight="normal" if row.control else "bold")
+        for x, m in zip(left[1:], measures, strict=False):
+            interval = row.intervals[m]
+            axis.text(x, i + 0.05, number(interval.mean), fontsize=9.5)
+            if np.isfinite(interval.low):
+                between = f"{number(interval.low)} to {number(interval.high)}"
+                axis.text(x + 0.42, i + 0.05, between, fontsize=7.5, color="0.4")
+        axis.text(left[-2], i + 0.05, f"{row.seconds:.3f}", fontsize=9.5)
+        axis.text(left[0] + 0.15, i + 0.42, row.sentence, fontsize=8.5, color="0.25", verticalalignment="center")
+    axis.text(left[0], len(rows) + 0.3, " ".join(notes), fontsize=8.5, color="0.25", wrap=True)
+    save_figure(figure, inputs.out / "compare_maps_table.png", dpi=130)
+
+
+def number(value):
+    """Return a number with two decimals, or a dash where there is none."""
+    return f"{value:.2f}" if np.isfinite(value) else "-"
+
+
+if __name__ == "__main__":
+    run(main)

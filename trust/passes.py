@@ -1,0 +1,44 @@
+"""Counting how often a network runs."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class Passes:
+    """How many images went through a network, and how many of them so that a gradient could be computed.
+
+    Attributes:
+        forward: images, in whatever batches.
+        differentiated: of these, how many ran with gradients enabled.
+    """
+
+    forward: int = 0
+    differentiated: int = 0
+
+
+@contextlib.contextmanager
+def counted(model) -> Iterator[Passes]:
+    """Count the images that go through a network, and through copies made of it, inside the block.
+
+    Args:
+        model: nn.Module; left as it was.
+
+    Yields:
+        Passes, counting.
+    """
+    passes = Passes()
+
+    def note(module, args):
+        images = len(args[0])
+        passes.forward += images
+        passes.differentiated += images * torch.is_grad_enabled()
+
+    handle = model.register_forward_pre_hook(note)
+    try:
+        yield passes
+    finally:
+        handle.remove()
