@@ -19,6 +19,7 @@ from image_utils.errors import InputError
 from networks.no_trace import untouched
 from networks.seeding import seeded_globals
 from visualizers import GradCam, SaliencyMap
+from visualizers.cam_variants import hires_cam, layer_cam
 from visualizers.integrated_gradients import integrated_gradients
 from visualizers.occlusion import occlusion
 from visualizers.rise import rise
@@ -45,6 +46,8 @@ def _ours(layer):
         "integrated_gradients": lambda X, y, model: integrated_gradients(X, y, model, steps=STEPS).sum(1),
         "guided_backprop": lambda X, y, model: _largest(cam.guided_backprop(X, y, model, functional="guide")),
         "gradcam": lambda X, y, model: cam.grad_cam(X, y, model, **where),
+        "hires_cam": lambda X, y, model: hires_cam(X, y, model, **where),
+        "layer_cam": lambda X, y, model: layer_cam(X, y, model, **where),
         "guided_gradcam": lambda X, y, model: _largest(
             cam.guided_grad_cam(X, y, model, functional="guide", **where)
         ),

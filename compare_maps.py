@@ -1,6 +1,7 @@
 """Which map should I believe? Methods of attribution side by side, measured, with controls that know nothing."""
 
 import csv
+import textwrap
 import time
 
 import numpy as np
@@ -17,7 +18,7 @@ from image_utils.errors import InputError
 from image_utils.figures import CLIP, image_grid
 from image_utils.pixels import to_input
 from image_utils.writing import save_figure, save_json, whole_file
-from networks.layers import default_layer
+from networks.layers import default_layer, find_layer
 from trust import make_controls, make_mosaics, weight_sensitivity
 from trust.judge import MEASURES, joined, judge, judge_mosaics
 from trust.passes import counted
@@ -46,11 +47,13 @@ DEFAULT = (
     "integrated_gradients",
     "guided_backprop",
     "gradcam",
+    "hires_cam",
     "guided_gradcam",
     "occlusion",
-    "input_x_gradient",
 )
-STAGES = 4  # of the strip of maps while layers lose their weights
+MOSAICS = 2  # of the grid game, eight photographs
+SETTINGS = {"steps": 12, "masks": 64, "samples": 2}  # of trust.judge
+STAGES = 3  # of the strip of maps while layers lose their weights
 SHORT = {"deletion": "del", "insertion": "ins", "fidelity": "mu"}  # below each map
 
 
@@ -66,6 +69,8 @@ def main():
     attributions.methods(args.methods)  # names are checked before anything is computed
     inputs = load_inputs(args)
     batches = photographs(inputs)
+    if args.layer:
+        find_layer(inputs.model, args.layer)
     layer = args.layer or chosen_layer(inputs.model, batches[0][0], args.methods)
     controls = make_controls(inputs.seed)
     methods = attributions.methods(args.methods, layer=layer) | controls
@@ -112,11 +117,11 @@ def measure(args, inputs, batches, methods, controls):
             progress.set_description(what)
             progress.update()
 
-        judged = [judge(methods, inputs.model, x, y, seed=inputs.seed, tell=tell) for x, y in batches]
+        judged = [judge(methods, inputs.model, x, y, **SETTINGS, seed=inputs.seed, tell=tell) for x, y in batches]
         names, numbers, seconds, failed = joined(judged)
         try:
             pool = mosaic_pool(args, inputs)
-            mosaics, classes = make_mosaics(inputs.model, pool, most=1, shrink=True, seed=inputs.seed)
+            mosaics, classes = make_mosaics(inputs.model, pool, most=MOSAICS, shrink=True, seed=inputs.seed)
         except InputError as reason:
             problem = f"Without the grid game: {reason}."
         else:
@@ -146,11 +151,10 @@ def draw_maps(inputs, judged, rows, notes):
     """Draw the photographs, and below them the maps of each method, each with its numbers."""
     cells, texts = [list(inputs.X)], [[]]
     for row in rows:
-        cells.append([])
         texts.append([])
+        cells.append(in_colour([one for part in judged for one in part.maps[part.names.index(row.name)]]))
         for part in judged:
             m = part.names.index(row.name)
-            cells[-1] += [in_colour(one) for one in part.maps[m]]
             for n in range(part.maps.shape[1]):
                 known = {short: part.numbers[name][m, n] for name, short in SHORT.items()}
                 texts[-1].append("  ".join(f"{short} {value:.2f}" for short, value in known.items()))
@@ -159,10 +163,10 @@ def draw_maps(inputs, judged, rows, notes):
         column_titles=inputs.names(),
         row_titles=["photograph", *(label(row) for row in rows)],
         notes=texts,
-        caption="Grey: values of one sign, black 0. Red and blue: for and against the class, white 0. "
+        caption="Grey: maps of one sign, black is 0. Red and blue: for and against the class, white is 0. "
         "del: deletion, smaller is better; ins: insertion and mu: mu-fidelity, larger is better. "
         "Single photographs are noise: the table has means and intervals. " + " ".join(notes),
-        cell=1.7,
+        cell=1.8,
     )
     save_figure(figure, inputs.out / "compare_maps.png")
 
@@ -171,24 +175,35 @@ def draw_strip(inputs, strips):
     """Draw the first photograph's maps while the network loses its weights, with the similarity of each stage."""
     first = next(iter(strips.values()))
     figure = image_grid(
-        [[in_colour(one) for one in strip.maps[:, 0]] for strip in strips.values()],
-        column_titles=["the network", *(f"random up to {name}" for name in first.layers)],
+        [in_colour(strip.maps[:, 0]) for strip in strips.values()],
+        column_titles=["the network", *(f"random up to {short_name(name)}" for name in first.layers)],
         row_titles=[name.replace("_", " ") for name in strips],
         notes=[
             ["", *(f"similarity {value:.2f}" for value in strip.similarity[:, 0])] for strip in strips.values()
         ],
         caption="Layer after layer, from the image up, gets random weights. A map that stays the same does not "
         "explain the weights. Similarity: rank correlation with the first column.",
-        cell=1.5,
+        cell=1.8,
     )
     save_figure(figure, inputs.out / "compare_maps_weights.png")
 
 
-def in_colour(values):
-    """Turn a map (H, W) into colours (H, W, 3): grey for values of one sign, red and blue for two."""
-    limit = np.percentile(np.abs(values), CLIP) or np.abs(values).max() or 1.0
-    shown = np.clip(values / limit, -1, 1)
-    return (colormaps["RdBu_r"]((shown + 1) / 2) if values.min() < 0 else colormaps["gray"](shown))[..., :3]
+def in_colour(maps):
+    """Turn a method's maps, each (H, W), into colours (H, W, 3): grey for one sign, red and blue for two."""
+    # What bicubic upsampling leaves below zero is no sign of its own.
+    signed = any(one.min() < -0.1 * one.max() for one in maps)
+    colours = colormaps["RdBu_r" if signed else "gray"]
+    shown = []
+    for one in maps:
+        limit = np.percentile(np.abs(one), CLIP) or np.abs(one).max() or 1.0
+        values = np.clip(one / limit, -1, 1)
+        shown.append(colours((values + 1) / 2 if signed else values)[..., :3])
+    return shown
+
+
+def short_name(layer):
+    """Return the first two parts of a layer's dotted name."""
+    return ".".join(layer.split(".")[:2])
 
 
 def label(row):
@@ -236,36 +251,44 @@ def plain(interval):
 
 
 def draw_table(inputs, rows, measures, notes):
-    """Draw method x measure: the mean, its interval below, and the sentence below that."""
-    widths = [2.3, *([1.35] * len(measures)), 0.9]
-    left, height = np.cumsum([0.1, *widths]), 0.62
-    figure = Figure(figsize=(left[-1], height * (len(rows) + 2) + 0.5))
-    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, left[-1]), ylim=(len(rows) + 1.4, -1.2))
+    """Draw method x measure: the mean, below it its interval, and below these the sentence."""
+    column, first, line = 1.2, 2.4, 0.21  # inches
+    width = first + column * (len(measures) + 1)
+    sentences = [textwrap.wrap(row.sentence, int(13.5 * width)) for row in rows]
+    below = textwrap.wrap(" ".join(notes), int(13.5 * width))
+    height = line * (4 + sum(3 + len(s) for s in sentences) + len(below))
+    figure = Figure(figsize=(width, height))
+    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axis.set_axis_off()
+    places = [first + column * k for k in range(len(measures) + 1)]
     arrows = {1: "larger is better", -1: "smaller is better", 0: ""}
-    for x, m in zip(left[1:], measures, strict=False):
-        axis.text(x, -0.72, MEASURES[m].title, fontsize=9, weight="bold")
-        axis.text(x, -0.42, arrows[MEASURES[m].better], fontsize=7.5, color="0.4")
-    axis.text(left[-2], -0.72, "s / photo", fontsize=9, weight="bold")
-    for i, row in enumerate(rows):
-        if i % 2 == 0:
-            axis.axhspan(i - 0.2, i + 0.8, color="0.96", zorder=0)
-        axis.text(left[0], i + 0.05, label(row), fontsize=9.5, weight="normal" if row.control else "bold")
-        for x, m in zip(left[1:], measures, strict=False):
+    for x, m in zip(places, measures, strict=False):
+        title = textwrap.fill(MEASURES[m].title, 13)
+        axis.text(x, 2 * line, title, fontsize=9, weight="bold", verticalalignment="bottom")
+        axis.text(x, 2.9 * line, arrows[MEASURES[m].better], fontsize=7.5, color="0.4")
+    axis.text(places[-1], 2 * line, "seconds a\nphotograph", fontsize=9, weight="bold", verticalalignment="bottom")
+    top = 4 * line
+    for row, sentence in zip(rows, sentences, strict=True):
+        axis.axhline(top - 0.7 * line, color="0.8", linewidth=0.7)
+        axis.text(0.1, top + 0.3 * line, label(row), fontsize=10, weight="normal" if row.control else "bold")
+        for x, m in zip(places, measures, strict=False):
             interval = row.intervals[m]
-            axis.text(x, i + 0.05, number(interval.mean), fontsize=9.5)
+            axis.text(x, top + 0.3 * line, number(interval.mean), fontsize=10)
             if np.isfinite(interval.low):
                 between = f"{number(interval.low)} to {number(interval.high)}"
-                axis.text(x + 0.42, i + 0.05, between, fontsize=7.5, color="0.4")
-        axis.text(left[-2], i + 0.05, f"{row.seconds:.3f}", fontsize=9.5)
-        axis.text(left[0] + 0.15, i + 0.42, row.sentence, fontsize=8.5, color="0.25", verticalalignment="center")
-    axis.text(left[0], len(rows) + 0.3, " ".join(notes), fontsize=8.5, color="0.25", wrap=True)
-    save_figure(figure, inputs.out / "compare_maps_table.png", dpi=130)
+                axis.text(x, top + 1.1 * line, between, fontsize=7.5, color="0.4")
+        axis.text(places[-1], top + 0.3 * line, number(row.seconds), fontsize=10)
+        for k, text in enumerate(sentence):
+            axis.text(0.1, top + (2.15 + k) * line, text, fontsize=9, color="0.25")
+        top += (3 + len(sentence)) * line
+    for k, text in enumerate(below):
+        axis.text(0.1, top + k * line, text, fontsize=9, color="0.25")
+    save_figure(figure, inputs.out / "compare_maps_table.png")
 
 
 def number(value):
     """Return a number with two decimals, or a dash where there is none."""
-    return f"{value:.2f}" if np.isfinite(value) else "-"
+    return f"{round(value, 2) + 0.0:.2f}" if np.isfinite(value) else "-"  # + 0.0: no minus before a zero
 
 
 if __name__ == "__main__":

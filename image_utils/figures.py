@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from image_utils.pixels import rescale
 
 CELL = 2.4  # height of a cell, inches
-TITLE_WIDTH = 20  # characters of a column title before it wraps
+TITLE_WIDTH = 20  # characters of a column title before it wraps, above a square cell
 CLIP = 99.5  # percentile at which colours saturate
 
 
@@ -48,7 +48,7 @@ def image_grid(
     """
     n_columns = max(len(row) for row in rows)
     widths = [_column_aspect(rows, j) for j in range(n_columns)]
-    titles = [textwrap.fill(str(title), TITLE_WIDTH) for title in column_titles]
+    titles = [textwrap.fill(str(title), int(TITLE_WIDTH * cell / CELL)) for title in column_titles]
     figure = Figure(figsize=(cell * sum(widths), cell * len(rows)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
     axes = figure.subplots(len(rows), n_columns, squeeze=False, width_ratios=widths)
@@ -62,7 +62,7 @@ def image_grid(
             if i < len(notes) and j < len(notes[i]):
                 axis.set_xlabel(notes[i][j], fontsize=8, labelpad=2)
         if i < len(row_titles):
-            axes[i, 0].set_ylabel(textwrap.fill(row_titles[i], 24), fontsize=11)
+            axes[i, 0].set_ylabel(textwrap.fill(row_titles[i], int(10 * cell)), fontsize=11)
     if caption:
         width = int(cell * sum(widths) * 12)
         figure.supxlabel(textwrap.fill(caption, max(width, 30)), fontsize=10, color="0.25")

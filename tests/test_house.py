@@ -31,6 +31,7 @@ SCRIPTS = {
     "fooling_image",
     "class_visualization",
     "style_transfer",
+    "compare_maps",
     "collect_submission",
 }
 TOP = SCRIPTS | {"course", "explain", "benchmarks", "tests"}

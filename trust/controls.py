@@ -63,4 +63,4 @@ def centred_gaussian(X, y=None, model=None) -> np.ndarray:
 
 def make_controls(seed=0) -> dict[str, Attribute]:
     """Return the three controls by name; `seed` is that of the random order."""
-    return {"random order": RandomOrder(seed), "edges (Sobel)": edges, "centred Gaussian": centred_gaussian}
+    return {"random order": RandomOrder(seed), "edges": edges, "centred Gaussian": centred_gaussian}

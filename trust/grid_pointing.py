@@ -39,8 +39,8 @@ def make_mosaics(
         X: float Tensor (N, C, H, W), normalised, on the model's device.
         confidence: lowest probability of the class with the highest score.
         most: number of mosaics at most, of the surest photographs; None for as many as there are.
-        shrink: whether to bring the mosaics to the photographs' own size, by the mean of 2 x 2 pixels: for networks
-            that take one size only, and in a quarter of the time. The paper does not.
+        shrink: whether to bring the mosaics to the photographs' own size, by the mean of 2 x 2 pixels: for
+            networks that take one size only, and in a quarter of the time. The paper does not.
         seed: of the order of the photographs.
 
     Returns:

@@ -29,24 +29,28 @@ class Measure:
     Attributes:
         title: for tables.
         better: 1 where larger is better, -1 where smaller is; 0 for one that says what a map is, not how good.
+        range: between which its means can lie.
         asks: the question it answers.
     """
 
     title: str
     better: int
+    range: tuple[float, float]
     asks: str
 
 
 MEASURES = {
-    "deletion": Measure("deletion", -1, "does the class go with the map's best pixels?"),
-    "insertion": Measure("insertion", 1, "does the class come with the map's best pixels?"),
-    "fidelity": Measure("mu-fidelity", 1, "do the regions that the map points at cost the score most?"),
-    "grid": Measure("grid game", 1, "does it point at the right one of four photographs?"),
-    "class": Measure("runner-up's map", 0, "is the map for another class the same?"),
-    "upper": Measure("upper half random", 0, "is the map the same when the upper layers know nothing?"),
-    "weights": Measure("all random", 0, "is the map the same when no layer knows anything?"),
-    "entropy": Measure("entropy rise", 0, "does it lose its structure when no layer knows anything?"),
-    "noise": Measure("max-sensitivity", 0, "does it change when the image hardly does?"),
+    "deletion": Measure("deletion", -1, (0, 1), "does the class go with the map's best pixels?"),
+    "insertion": Measure("insertion", 1, (0, 1), "does the class come with the map's best pixels?"),
+    "fidelity": Measure("mu-fidelity", 1, (-1, 1), "do the regions that the map points at cost the score most?"),
+    "grid": Measure("grid game", 1, (0, 1), "does it point at the right one of four photographs?"),
+    "class": Measure("runner-up's map", 0, (-1, 1), "is the map for another class the same?"),
+    "upper": Measure("upper half random", 0, (-1, 1), "is the map the same when the upper layers know nothing?"),
+    "weights": Measure("all random", 0, (-1, 1), "is the map the same when no layer knows anything?"),
+    "entropy": Measure(
+        "entropy rise", 0, (-1, np.inf), "does it lose its structure when no layer knows anything?"
+    ),
+    "noise": Measure("max-sensitivity", 0, (0, np.inf), "does it change when the image hardly does?"),
 }
 FAITHFUL = tuple(name for name, measure in MEASURES.items() if measure.better)
 

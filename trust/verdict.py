@@ -1,19 +1,19 @@
 """From numbers to words: a table of methods, and one plain sentence a method.
 
 A method is better than a control in a measure where their intervals do not overlap; where they do, it is no
-better. It hardly changes with the class, or with the weights, where its maps stay as alike as ALIKE on average. Single
-photographs are not ranked.
+better. It hardly changes with the class, or with the weights, where its maps stay as alike as ALIKE on average.
+Single photographs are not ranked.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trust.intervals import FEWEST, Interval, mean_intervals
+from trust.intervals import Interval, mean_intervals
 from trust.judge import FAITHFUL, MEASURES
 
-ALIKE = 0.8  # similarity from which on a map is said to stay the same
+ALIKE = 0.85  # similarity from which on a map is said to stay the same
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def verdicts(names, numbers, controls: Iterable[str], seconds=None, *, seed=0) -
         M Rows.
     """
     controls = [name for name in names if name in set(controls)]
-    columns = {measure: mean_intervals(values, seed=seed) for measure, values in numbers.items()}
+    columns = {measure: _column(measure, np.asarray(values), seed) for measure, values in numbers.items()}
     table = {name: {measure: column[m] for measure, column in columns.items()} for m, name in enumerate(names)}
     seconds = [np.nan] * len(names) if seconds is None else seconds
     return [
@@ -58,17 +58,26 @@ def verdicts(names, numbers, controls: Iterable[str], seconds=None, *, seed=0) -
     ]
 
 
+def _column(measure, values, seed):
+    """Average a measure's numbers: against the controls' where it is to be compared, each by itself otherwise."""
+    facts = MEASURES[measure]
+    if facts.better:
+        found = mean_intervals(values, seed=seed)
+    else:
+        found = [mean_intervals(row[None], seed=seed)[0] for row in values]
+    ends = ([float(np.clip(end, *facts.range)) for end in (one.low, one.high)] for one in found)
+    return [replace(one, low=low, high=high) for one, (low, high) in zip(found, ends, strict=True)]
+
+
 def better(measure, one: Interval, other: Interval) -> bool:
     """Say whether one mean is better than another in a measure beyond the overlap of their intervals."""
     return one.above(other) if MEASURES[measure].better > 0 else one.below(other)
 
 
 def _sentence(name, table, controls):
-    parts = [_changes(table[name])]
     if name in controls:
-        parts.append("a control that knows nothing of the network")
-    elif controls:
-        parts += _against(name, table, controls)
+        return "a control: knows nothing of the network"
+    parts = [_changes(table[name]), *(_against(name, table, controls) if controls else [])]
     return "; ".join(part for part in parts if part)
 
 
@@ -87,20 +96,21 @@ def _changes(intervals):
 
 def _against(name, table, controls):
     """Compare a method with the controls, measure by measure."""
-    measures = [measure for measure in FAITHFUL if measure in table[name]]
-    known = [m for m in measures if all(np.isfinite(table[row][m].low) for row in (name, *controls))]
-    wins = {m: [c for c in controls if better(m, table[name][m], table[c][m])] for m in known}
-    parts = []
-    clear = [m for m in known if len(wins[m]) == len(controls)]
-    if clear:
-        margins = [f"{MEASURES[m].title} by {_margin(m, name, table, controls):.2g}" for m in clear]
-        parts.append(f"better than every control in {_and(margins)}")
+    rows = table[name]
+    known = [m for m in FAITHFUL if m in rows and all(np.isfinite(table[c][m].low) for c in (name, *controls))]
+    wins = {m: [c for c in controls if better(m, rows[m], table[c][m])] for m in known}
+    clear = [
+        f"{MEASURES[m].title} by {_margin(m, name, table, controls):.2g}" for m in known if wins[m] == controls
+    ]
+    parts = [f"better than every control in {_and(clear)}"] if clear else []
+    lost = {}
     for m in known:
-        rest = [c for c in controls if c not in wins[m]]
-        if rest and m not in clear:
-            parts.append(f"no better than {_and(rest)} in {MEASURES[m].title}")
-    if unknown := [MEASURES[m].title for m in measures if m not in known]:
-        parts.append(f"fewer than {FEWEST} numbers, too few to tell from the controls, in {_and(unknown)}")
+        if rest := [c for c in controls if c not in wins[m]]:
+            lost.setdefault("any control" if rest == controls else _and(rest, "or"), []).append(MEASURES[m].title)
+    if lost:
+        parts.append("no better than " + ", than ".join(f"{who} in {_and(what)}" for who, what in lost.items()))
+    if few := [MEASURES[m].title for m in FAITHFUL if m in rows and m not in known]:
+        parts.append(f"too few photographs to tell in {_and(few)}")
     return parts
 
 
@@ -109,5 +119,5 @@ def _margin(measure, name, table, controls):
     return min(abs(table[name][measure].mean - table[c][measure].mean) for c in controls)
 
 
-def _and(words):
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _and(words, last="and"):
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

@@ -70,7 +70,7 @@ def test_edges_lie_at_edges_and_the_hill_in_the_middle():
     X = torch.zeros(1, 3, 20, 30)
     X[..., 15:] = 1
     controls = make_controls()
-    found = controls["edges (Sobel)"](X)[0]
+    found = controls["edges"](X)[0]
     assert (found[:, 14:16] > 0).all() and (found[:, :13] == 0).all() and (found[:, 17:] == 0).all()
     hill = controls["centred Gaussian"](X)[0]
     assert np.unravel_index(hill.argmax(), hill.shape) in [(9, 14), (9, 15), (10, 14), (10, 15)]
