@@ -79,7 +79,7 @@ def test_passes_are_counted_and_shared(written):
 
     Deletion and insertion: 2 ends and 2 images between for each of 5 maps; mu-fidelity: 5 masks and the image,
     once; the mosaic's 20 candidates and the runner-up. The rest are maps: of each method for the photograph, its
-    runner-up, two random networks, one draw of noise, the strip's first map and its stage, and the mosaic's 4 cells.
+    runner-up, two random networks, one draw of noise, the strip's first map and its stage, the mosaic's 4 cells.
     """
     passes = table(written)["passes"]
     maps = 2 * (1 + 1 + 2 + 1 + 2 + 4)
