@@ -1,6 +1,7 @@
 """Finding a class by what a person calls it."""
 
 import difflib
+import re
 
 from image_utils.errors import InputError
 
@@ -23,7 +24,7 @@ def find_class(text, class_names) -> int:
             numbers are listed).
     """
     text = str(text).strip()
-    if text.removeprefix("-").isdecimal():
+    if re.fullmatch(r"-?\d{1,18}", text):  # more digits are no number of a class, and Python reads only so many
         if int(text) not in class_names:
             raise InputError(
                 f"there is no class {text}; the numbers go from {min(class_names)} to {max(class_names)}"

@@ -1,10 +1,11 @@
 """Which class each image is explained for: from a table, from folder names, or the network's own top-1."""
 
 import csv
+import functools
 import itertools
-import re
 from pathlib import Path
 
+from data.labels import find_class
 from image_utils.errors import InputError
 
 TOP1 = -1
@@ -50,36 +51,17 @@ def label_source(source, folder, names, *, without=None):
     return lambda path: known.get(path, f"it has no label in {Path(source).name}")
 
 
-def parse_label(text, names, index=None):
-    """Return the class that a text means, by number or by name (capitals and underscores do not matter).
+def finder(names):
+    """Make `data.labels.find_class` for these names; a table has millions of rows, and few texts in them.
 
-    Raises:
-        InputError: it means none, or several.
+    Args:
+        names: list of class names.
+
+    Returns:
+        Function from a text, a number or a name, to the class index; it raises InputError as `find_class` does.
     """
-    text = text.strip()
-    if re.fullmatch(r"[+-]?0*\d{1,9}", text):
-        if not 0 <= int(text) < len(names):
-            raise InputError(f"{text} is not a class index from 0 to {len(names) - 1}")
-        return int(text)
-    index = _by_name(names) if index is None else index
-    found = index.get(_plain(text), [])
-    if len(found) != 1:
-        problem = (
-            f"is the name of classes {' and '.join(map(str, found))}; give the number" if found else "is no class"
-        )
-        raise InputError(f"'{text}' {problem}")
-    return found[0]
-
-
-def _plain(name):
-    return " ".join(name.lower().replace("_", " ").split())
-
-
-def _by_name(names):
-    index = {}
-    for i, name in enumerate(names):
-        index.setdefault(_plain(name), []).append(i)
-    return index
+    class_names = dict(enumerate(names))
+    return functools.cache(lambda text: find_class(text, class_names))
 
 
 def _folder_classes(folder, names, without):
@@ -87,19 +69,19 @@ def _folder_classes(folder, names, without):
     folders = [entry.name for entry in inside if without is None or entry.resolve() != Path(without).resolve()]
     if not folders:
         raise InputError(f"--labels from-folder: '{folder}' holds no folders")
-    index = _by_name(names)
+    find = finder(names)
     try:
-        return {name: parse_label(name, names, index) for name in folders}
+        return {name: find(name) for name in folders}
     except InputError as problem:
         if len(folders) == len(names):
             return {name: i for i, name in enumerate(folders)}
         raise InputError(
-            f"--labels from-folder: folder {problem}; and {len(folders)} folders are not the {len(names)} classes"
+            f"--labels from-folder: {problem}; and {len(folders)} folders are not the {len(names)} classes"
         ) from None
 
 
 def _read_table(file, names):
-    index, known = _by_name(names), {}
+    find, known = finder(names), {}
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             for number, row in enumerate(csv.reader(lines), start=1):
@@ -108,7 +90,7 @@ def _read_table(file, names):
                 if len(row) < 2:
                     raise InputError(f"--labels '{file}', line {number}: needed are path,label")
                 try:
-                    known[row[0].removeprefix("./")] = parse_label(row[1], names, index)
+                    known[row[0].removeprefix("./")] = find(row[1])
                 except InputError as problem:
                     raise InputError(f"--labels '{file}', line {number}: {problem}") from None
     except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from explain.labels import TOP1, class_names, label_source, parse_label
+from explain.labels import TOP1, class_names, finder, label_source
 from image_utils.errors import InputError
 
 NAMES = ["tench", "great white shark", "crane", "crane"]
@@ -21,24 +21,24 @@ def folder(tmp_path):
     [("1", 1), (" 0 ", 0), ("tench", 0), ("Great_White  Shark", 1), ("great white shark", 1), ("0000000001", 1)],
 )
 def test_numbers_and_names(text, label):
-    assert parse_label(text, NAMES) == label
+    assert finder(NAMES)(text) == label
 
 
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("4", "0 to 3"),
-        ("-1", "0 to 3"),
+        ("4", "from 0 to 3"),
+        ("-1", "from 0 to 3"),
         ("-+1", "no class"),
         ("9" * 5000, "no class"),
         ("cat", "no class"),
         ("", "no class"),
-        ("crane", "2 and 3"),
+        ("crane", r"crane \(2\), crane \(3\)"),
     ],
 )
-def test_what_is_no_label(text, word):
+def test_texts_that_are_not_a_label(text, word):
     with pytest.raises(InputError, match=word):
-        parse_label(text, NAMES)
+        finder(NAMES)(text)
 
 
 def test_top1_is_left_to_the_network(folder):
@@ -56,11 +56,13 @@ def test_a_table(folder, tmp_path, head):
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ("a.jpg,9\n", "line 1: 9 is not"),
+        ("a.jpg,9\n", "line 1: there is no class 9"),
         ("a.jpg,1\nb.jpg\n", "line 2: needed"),
         ("x/y.jpg,1\n", "none of its paths, such as 'x/y.jpg'"),
         ("", "none of its paths"),
-        ("path,label\na.jpg,elk\n", "line 2: 'elk'"),
+        ("path,label\na.jpg,elk\n", "line 2: no class is called 'elk'"),
+        ("path,name\na.jpg,1\n", "line 1: no class is called 'name'"),
+        ("a.jpg,1\npath,label\n", "line 2: no class is called 'label'"),
     ],
 )
 def test_bad_tables(folder, tmp_path, content, word):
@@ -101,7 +103,7 @@ def test_folders_that_are_no_classes(tmp_path):
         label_source("from-folder", tmp_path, NAMES)
     for name in ("n01", "n02"):
         (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match="'n01' is no class; and 2 folders are not the 4 classes"):
+    with pytest.raises(InputError, match=r"no class is called 'n01'.*; and 2 folders are not the 4 classes"):
         label_source("from-folder", tmp_path, NAMES)
 
 
