@@ -16,24 +16,25 @@ img { width: 168px; height: 168px; display: block } .path { overflow-wrap: anywh
 """
 
 
-def write_index(out, settings):
+def write_index(out, settings, count):
     """Write index.html.
 
     Args:
         out: folder of a run whose manifest is there.
         settings: of the run, as in run.json.
+        count: images of the run.
     """
     methods = settings["methods"]
     rows = storage.first_rows(out, FIRST * len(methods))
     images = [rows[i : i + len(methods)] for i in range(0, len(rows), len(methods))]
     head = "".join(f"<th>{html.escape(title)}</th>" for title in ("image", "classes", "photograph", *methods))
     body = "\n".join(_line(position, image) for position, image in enumerate(images))
-    shown = f"The first {len(images)} of" if settings["count"] > len(images) else "All"
+    shown = f"The first {len(images)} of" if count > len(images) else "All"
     page = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>explain: {html.escape(settings["folder"])}</title>
 <style>{STYLE}</style>
 <h1>{html.escape(settings["folder"])}</h1>
-<p>{shown} {settings["count"]:,} images, explained for the class in bold by {html.escape(settings["network"])}.
+<p>{shown} {count:,} images, explained for the class in bold by {html.escape(settings["network"])}.
 What the network saw is shown: the centre of the image. The whole table is {storage.MANIFEST}.</p>
 <table><tr>{head}</tr>
 {body}

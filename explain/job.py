@@ -14,7 +14,7 @@ from data.samples import SIZE
 from explain import runs, storage
 from explain.index_page import write_index
 from explain.labels import class_names, label_source
-from explain.listing import make_shards, survey
+from explain.listing import list_files, make_shards, require_images
 from explain.local import run_local
 from explain.on_ray import cluster, load_ray, run_ray
 from explain.shared_pass import make_ready, try_out
@@ -31,7 +31,7 @@ class Tally:
         files: in the run.
         others: passed over, since their names are no images'.
         errors: files that could not be explained.
-        before: files finished by an earlier run of the same command.
+        before: files finished by earlier runs of the same command.
         seconds: that the rest took.
         nodes: names of the Ray nodes that took part.
     """
@@ -87,17 +87,10 @@ def explain_folder(args):
     layer, classes = try_out(make_ready(model, device), args.methods, SIZE)
     names = class_names(classes)
     labels = label_source(args.labels, folder, names, without=out)
-    found = survey(folder, limit=args.limit, without=out)
-
-    def shards():
-        bounds = {"shard_size": args.shard_size, "limit": args.limit}
-        return make_shards(folder, labels, **bounds, without=out, expected=found.digest)
-
+    require_images(folder, without=out)
     table = args.labels not in ("top1", "from-folder")
     settings = {
         "folder": printable(folder),
-        "count": found.count,
-        "files": found.digest,
         "limit": args.limit,
         "methods": list(args.methods),
         "layer": layer,
@@ -112,23 +105,28 @@ def explain_folder(args):
     with runs.locked(out):
         runs.agree(out, settings)
         runs.sweep(out)
-        tally = Tally(found.count, found.others)
-        if not (out / storage.MANIFEST).exists():
-            _work(args, shards(), Worker(plan, model, device), tally)
-            storage.assemble(out, -(-found.count // args.shard_size))
-        else:
-            tally.before, tally.errors = found.count, storage.count_errors(out)
-        write_index(out, settings)
+        tally = Tally(*list_files(out, folder, limit=args.limit, without=out))
+        in_manifest = storage.count_images(out, plan.methods)
+        if in_manifest:
+            tally.before, tally.errors = in_manifest, storage.count_errors(out)
+        if tally.before < tally.files:
+            shards = make_shards(out, labels, shard_size=args.shard_size)
+            new = (shard for shard in shards if shard.first >= in_manifest)
+            numbers = _work(args, new, Worker(plan, model, device), tally)
+            storage.assemble(out, numbers)
+        write_index(out, settings, tally.files)
         runs.discard_parts(out)
         runs.sweep(out)
     return tally
 
 
 def _work(args, shards, worker, tally):
-    """Explain the shards that are not finished, and count."""
+    """Explain the shards that are not finished, and count; returns the numbers of all."""
+    numbers = []
 
     def missing():
         for shard in shards:
+            numbers.append(shard.number)
             done = storage.finished(worker.plan.out, shard.number, map(printable, shard.paths))
             if done is None:
                 yield shard
@@ -147,6 +145,7 @@ def _work(args, shards, worker, tally):
                 start = time.perf_counter()
                 _follow(run_ray(ray, missing(), worker, args.device), progress, tally)
     tally.seconds = time.perf_counter() - start
+    return numbers
 
 
 def _follow(work, progress, tally):

@@ -1,6 +1,5 @@
-"""Which files a run is about: the images under a folder, in one order, in shards of fixed composition."""
+"""Which files a run is about: the images under a folder, listed once, in shards of fixed composition."""
 
-import hashlib
 import itertools
 import json
 import os
@@ -8,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from image_utils.errors import InputError
+from image_utils.writing import whole_file
+
+LIST = "files.lst"  # the paths, each followed by a zero byte; one more zero byte before each later group
 
 # A file whose name ends so is taken for an image (and is an error if it is none); any other is passed over.
 SUFFIXES = frozenset(
@@ -120,72 +122,90 @@ def _is(kind):
         return False
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What a walk found.
-
-    Attributes:
-        count: images.
-        others: files passed over.
-        digest: sha256 of the images' paths.
-    """
-
-    count: int
-    others: int
-    digest: str
-
-
-def _record(path):
-    return os.fsencode(path) + b"\0"
-
-
-def survey(folder, *, limit=None, without=None):
-    """Walk once and count.
+def require_images(folder, *, without=None):
+    """Look for one image, so that a folder without any is refused before anything is written.
 
     Raises:
-        InputError: there is no image.
+        InputError: there is none.
     """
-    digest, count, others = hashlib.sha256(), 0, 0
-    for path, image in walk(folder, without=without):
-        if not image:
-            others += 1
-            continue
-        digest.update(_record(path))
-        count += 1
-        if count == limit:
-            break
-    if not count:
-        passed = f" ({others} files of other kinds)" if others else ""
-        raise InputError(f"'{folder}' holds no image{passed}; images end in .jpg, .png, .webp, .tif and the like")
-    return Listing(count, others, digest.hexdigest())
+    others = 0
+    for _, image in walk(folder, without=without):
+        if image:
+            return
+        others += 1
+    passed = f" ({others} files of other kinds)" if others else ""
+    raise InputError(f"'{folder}' holds no image{passed}; images end in .jpg, .png, .webp, .tif and the like")
 
 
-def make_shards(folder, labels, *, shard_size, limit=None, without=None, expected=None):
-    """Cut the walk into shards, one at a time.
+def list_files(out, folder, *, limit=None, without=None):
+    """Write the list of a run's files, sorted by path; or add what is new in the folder, as a group at its end.
+
+    What stands in the list stays where it is, so the shards of an earlier run stay what they were.
 
     Args:
+        out: the run's folder, which keeps the list.
         folder: Path.
+        limit: only the first so many images of the folder, or None.
+        without: as in `walk`.
+
+    Returns:
+        (images in the list, other files passed over).
+
+    Raises:
+        InputError: an image of the list is no longer in the folder.
+    """
+    file = Path(out) / LIST
+    before = file.read_bytes() if file.exists() else b""
+    missing = set(filter(None, before.split(b"\0")))
+    known, count, others, images = frozenset(missing), len(missing), 0, 0
+    with whole_file(file) as temporary, temporary.open("wb") as listed:
+        listed.write(before)
+        for path, image in walk(folder, without=without):
+            if not image:
+                others += 1
+                continue
+            record = os.fsencode(path)
+            missing.discard(record)
+            if record not in known:
+                listed.write(b"\0" * (count == len(known) > 0) + record + b"\0")
+                count += 1
+            images += 1
+            if images == limit:
+                break
+        if missing:
+            gone = os.fsdecode(min(missing))
+            raise InputError(
+                f"'{gone}' and {len(missing) - 1:,} more of the run in '{out}' are no longer in '{folder}'"
+                if len(missing) > 1
+                else f"'{gone}', of the run in '{out}', is no longer in '{folder}'"
+            )
+    return count, others
+
+
+def make_shards(out, labels, *, shard_size):
+    """Cut a run's list into shards, one at a time; a shard has files of one group.
+
+    Args:
+        out: the run's folder.
         labels: function from a path to its class index, -1, or a sentence; see `explain.labels`.
         shard_size: files a shard.
-        limit: files in all, or None.
-        without: as in `walk`.
-        expected: digest of a `survey`; this walk may come hours later, and must end with the same.
 
     Yields:
         Shard.
-
-    Raises:
-        InputError: at the end, since the list of files is another now.
     """
-    digest = hashlib.sha256()
-    images = (path for path, image in walk(folder, without=without) if image)
-    images = itertools.islice(images, limit)
-    for number in itertools.count():
-        paths = list(itertools.islice(images, shard_size))
-        if not paths:
-            break
-        for path in paths:
-            digest.update(_record(path))
-        yield Shard(number, number * shard_size, paths, [labels(path) for path in paths])
-    if expected not in (None, digest.hexdigest()):
-        raise InputError(f"'{folder}' changed during the run; undo that and resume, or begin in another --out")
+    paths, number, first = [], 0, 0
+    for record in itertools.chain(_records(Path(out) / LIST), [b""]):
+        if record:
+            paths.append(os.fsdecode(record))
+        if paths and (len(paths) == shard_size or not record):
+            yield Shard(number, first, paths, [labels(path) for path in paths])
+            number, first, paths = number + 1, first + len(paths), []
+
+
+def _records(file):
+    """Read the list little by little."""
+    rest = b""
+    with file.open("rb") as listed:
+        while part := listed.read(2**20):
+            *whole, rest = (rest + part).split(b"\0")
+            yield from whole

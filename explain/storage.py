@@ -1,6 +1,7 @@
 """What a run leaves in its folder, and how it is read.
 
     run.json              what determines the result; a resume must agree with it
+    files.lst             the files, in order (`explain.listing`)
     maps/NNNNNNN.arrow    the maps of a shard: Arrow IPC, a column a method, a record batch an image, zstd
     overlays/NNNNNNN/     pictures of the maps, II-METHOD.jpg, II being the image's place in the shard
     manifest.parquet      a row for each image and method
@@ -130,7 +131,7 @@ def finished(out, number, paths):
     Args:
         out: the run's folder.
         number: of the shard.
-        paths: the texts of its files' paths; a part about others was written while the folder was changing.
+        paths: the texts of its files' paths; a part about others is not this shard's.
 
     Returns:
         The number of its files and of those with an error, or None if it must be done (again).
@@ -149,31 +150,45 @@ def finished(out, number, paths):
     return len(paths), len(broken["path"].unique())
 
 
-def assemble(out, count):
-    """Join the parts of all shards, in order, into the manifest.
+def assemble(out, numbers):
+    """Join the parts of shards, in order, to the manifest, which is made where there is none.
 
     Args:
         out: the run's folder.
-        count: number of shards.
+        numbers: of the shards that the manifest lacks, in order.
 
     Raises:
-        InputError: one is missing, or the manifest cannot be written.
+        InputError: the manifest cannot be written.
     """
-    for number in range(count):
-        if not part_file(out, number).exists():
-            raise InputError(f"shard {number} is missing: the images changed meanwhile; run the command again")
     waiting, rows = [], 0
     with (
         whole_file(Path(out) / MANIFEST) as temporary,
         temporary.open("wb") as sink,
         pq.ParquetWriter(sink, SCHEMA) as writer,
     ):
-        for number in range(count):
+        if (Path(out) / MANIFEST).exists():
+            with _manifest(out) as before:
+                for i in range(before.num_row_groups):
+                    writer.write_table(before.read_row_group(i))
+        for number in numbers:
             waiting.append(pq.read_table(part_file(out, number)).replace_schema_metadata())
             rows += len(waiting[-1])
-            if rows >= ROW_GROUP or number == count - 1:
+            if rows >= ROW_GROUP or number == numbers[-1]:
                 writer.write_table(pa.concat_tables(waiting), row_group_size=rows)
                 waiting, rows = [], 0
+
+
+@contextlib.contextmanager
+def _manifest(out):
+    """Open the manifest; whatever is wrong with it becomes an InputError that says what to do."""
+    file = Path(out) / MANIFEST
+    try:
+        with pq.ParquetFile(file) as manifest:
+            yield manifest
+    except (OSError, pa.ArrowException) as problem:
+        raise InputError(
+            f"'{file}' is damaged ({str(problem).splitlines()[0]}); explain the folder again in another --out"
+        ) from None
 
 
 def read_manifest(out, **options):
@@ -187,10 +202,11 @@ def read_manifest(out, **options):
         pyarrow.Table; its `to_pandas()` is a data frame where pandas is installed.
 
     Raises:
-        InputError: the folder holds no run.
+        InputError: the folder holds no run, or the manifest is damaged.
     """
     if (Path(out) / MANIFEST).is_file():
-        return pq.read_table(Path(out) / MANIFEST, **options)
+        with _manifest(out):
+            return pq.read_table(Path(out) / MANIFEST, **options)
     parts = sorted((Path(out) / "parts").glob("[0-9]*.parquet"))
     if not parts:
         raise InputError(f"'{out}' holds no manifest; python -m explain FOLDER --out '{out}' makes one")
@@ -209,7 +225,7 @@ def read(out, path, method):
         float32 ndarray, (224, 224) for saliency and gradcam, (224, 224, 3) for the guided ones.
 
     Raises:
-        InputError: no such image, method or map; or the image could not be explained.
+        InputError: no such image, method or map; the image could not be explained; a file is missing or damaged.
     """
     wanted = [("path", "==", str(path)), ("method", "==", method)]
     found = read_manifest(out, columns=["shard", "row", "error"], filters=wanted).to_pylist()
@@ -222,21 +238,33 @@ def read(out, path, method):
 
 def read_row(file, row, method):
     """Read the map in a row of a shard, by what the manifest's columns shard and row say."""
-    with pa.memory_map(str(file)) as source:
-        column = ipc.open_file(source).schema.get_field_index(method)
-        reader = ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=[column]))
-        return reader.get_batch(row).column(0).to_numpy_ndarray()[0].copy()
+    try:
+        with pa.memory_map(str(file)) as source:
+            column = ipc.open_file(source).schema.get_field_index(method)
+            reader = ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=[column]))
+            return reader.get_batch(row).column(0).to_numpy_ndarray()[0].copy()
+    except (OSError, pa.ArrowException) as problem:
+        raise InputError(f"the maps in '{file}' cannot be read: {str(problem).splitlines()[0]}") from None
+
+
+def count_images(out, methods):
+    """Return how many images the manifest has; 0 where there is none."""
+    if not (Path(out) / MANIFEST).exists():
+        return 0
+    with _manifest(out) as manifest:
+        return manifest.metadata.num_rows // len(methods)
 
 
 def count_errors(out):
     """Return how many images of the manifest have an error."""
-    errors = pq.read_table(Path(out) / MANIFEST, columns=["path"], filters=~compute.field("error").is_null())
-    return len(errors["path"].unique())
+    with _manifest(out):
+        broken = ~compute.field("error").is_null()
+        return len(pq.read_table(Path(out) / MANIFEST, columns=["path"], filters=broken)["path"].unique())
 
 
 def first_rows(out, number):
     """Return the manifest's first rows as dicts, however long it is."""
-    with pq.ParquetFile(Path(out) / MANIFEST) as manifest:
+    with _manifest(out) as manifest:
         for batch in manifest.iter_batches(batch_size=number):
             return batch.to_pylist()
     return []

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from explain.listing import Shard, make_shards, survey, walk
+from explain.listing import LIST, Shard, list_files, make_shards, require_images, walk
 from image_utils.errors import InputError
 
 NAMES = [
@@ -33,8 +33,16 @@ def images(folder, **options):
 
 def test_sorted_by_path_whatever_the_nesting(folder):
     assert images(folder) == sorted(name for name in NAMES if "/." not in name)
-    assert survey(folder).count == len(NAMES) - 1
-    assert survey(folder).others == 2
+
+
+@pytest.fixture
+def out(tmp_path):
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def test_images_and_other_files_are_counted(folder, out):
+    assert list_files(out, folder) == (len(NAMES) - 1, 2)
 
 
 def test_a_walk_holds_one_folder_at_a_time(folder):
@@ -71,44 +79,73 @@ def test_the_output_inside_is_left_out(folder):
     assert "out/x.jpg" in images(folder)
 
 
-def test_shards_are_fixed_groups(folder):
-    every = list(make_shards(folder, lambda path: len(path), shard_size=3))
+def shards(out, size=3, labels=len):
+    return list(make_shards(out, labels, shard_size=size))
+
+
+def test_shards_are_fixed_groups(folder, out):
+    list_files(out, folder)
+    every = shards(out)
     assert [shard.paths for shard in every] == [images(folder)[i : i + 3] for i in (0, 3, 6)]
-    assert [shard.first for shard in every] == [0, 3, 6]
+    assert [(shard.number, shard.first) for shard in every] == [(0, 0), (1, 3), (2, 6)]
     assert every[0].labels == [len(path) for path in every[0].paths]
-    limited = list(make_shards(folder, lambda path: -1, shard_size=3, limit=4))
-    assert [path for shard in limited for path in shard.paths] == images(folder)[:4]
     assert all(Shard.from_json(shard.to_json()) == shard for shard in every)
+    assert [shard.paths for shard in shards(out, 7)] == [images(folder)]
 
 
-def test_the_digest_tells_folders_apart(folder):
-    before = survey(folder).digest
-    assert survey(folder).digest == before != survey(folder, limit=2).digest
+def test_a_limit(folder, out):
+    assert list_files(out, folder, limit=4) == (4, 0)
+    assert [path for shard in shards(out) for path in shard.paths] == images(folder)[:4]
+    assert list_files(out, folder, limit=4) == (4, 0)
+
+
+def test_what_is_new_comes_last_in_shards_of_its_own(folder, out):
+    list_files(out, folder)
+    before, listed = shards(out), (out / LIST).read_bytes()
+    assert list_files(out, folder) == (7, 2) and (out / LIST).read_bytes() == listed
+    for name in ("a/new.jpg", "0.jpg"):
+        (folder / name).write_bytes(b"")
+    assert list_files(out, folder) == (9, 2)
+    (folder / "a" / "newer.jpg").write_bytes(b"")
+    assert list_files(out, folder) == (10, 2) == list_files(out, folder)
+    every = shards(out)
+    assert every[:3] == before
+    assert [shard.paths for shard in every[3:]] == [["0.jpg", "a/new.jpg"], ["a/newer.jpg"]]
+    assert [(shard.number, shard.first) for shard in every[3:]] == [(3, 7), (4, 9)]
+
+
+def test_what_is_gone_is_named(folder, out):
+    list_files(out, folder)
+    listed = (out / LIST).read_bytes()
     (folder / "a.jpg").rename(folder / "c.jpg")
-    assert survey(folder).digest != before
+    with pytest.raises(InputError, match=r"'a\.jpg', of the run in '.*out', is no longer in '.*in'"):
+        list_files(out, folder)
+    (folder / "b.jpg").unlink()
+    with pytest.raises(InputError, match=r"'a\.jpg' and 1 more of the run"):
+        list_files(out, folder)
+    assert (out / LIST).read_bytes() == listed
 
 
-def test_a_change_between_two_walks_is_noticed(folder):
-    found = survey(folder, limit=5)
-    options = {"shard_size": 2, "limit": 5, "expected": found.digest}
-    assert sum(len(shard.paths) for shard in make_shards(folder, len, **options)) == 5
-    (folder / "a" / "new.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match="changed during the run"):
-        list(make_shards(folder, len, **options))
+def test_a_long_list_is_read_little_by_little(out):
+    names = [f"{i:06}/{'x' * 90}.jpg" for i in range(30_000)]
+    (out / LIST).write_bytes(b"".join(name.encode() + b"\0" for name in names))
+    assert [path for shard in shards(out, 1000) for path in shard.paths] == names
 
 
-def test_names_that_are_no_text(folder):
+def test_names_that_are_no_text(folder, out):
     name = b"\xff\xfe.jpg"
     try:
         (folder / os.fsdecode(name)).write_bytes(b"")
     except OSError:
         pytest.skip("this file system takes no such names")
-    (shard,) = make_shards(folder, lambda path: -1, shard_size=99)
+    assert list_files(out, folder)[0] == len(NAMES)
+    (shard,) = shards(out, 99)
     assert os.fsdecode(name) in shard.paths and Shard.from_json(shard.to_json()) == shard
-    assert survey(folder).count == len(NAMES)
 
 
 def test_no_images(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(InputError, match=r"holds no image \(1 files of other kinds\)"):
-        survey(tmp_path)
+        require_images(tmp_path)
+    (tmp_path / "z.jpg").write_bytes(b"")
+    require_images(tmp_path)

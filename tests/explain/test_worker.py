@@ -5,7 +5,7 @@ import torch
 from data import load_network
 from explain import runs, storage
 from explain.labels import class_names
-from explain.listing import make_shards
+from explain.listing import Shard
 from explain.shared_pass import make_ready
 from explain.worker import Plan, Worker
 from tests.explain.commands import assert_same_run
@@ -14,7 +14,8 @@ from tests.explain.folders import make_folder
 
 def test_threads_that_read_change_nothing(tmp_path):
     make_folder(tmp_path / "in", 5, broken=1)
-    (shard,) = make_shards(tmp_path / "in", lambda path: -1, shard_size=5)
+    paths = sorted(path.relative_to(tmp_path / "in").as_posix() for path in (tmp_path / "in").rglob("*.jpg"))
+    shard = Shard(0, 0, paths, [-1] * 5)
     model, cpu = make_ready(load_network(), torch.device("cpu")), torch.device("cpu")
     for out, readers in (("one", 1), ("several", 3)):
         plan = Plan(
@@ -22,6 +23,6 @@ def test_threads_that_read_change_nothing(tmp_path):
         )
         done = Worker(plan, model, cpu, readers=readers).run(shard)
         assert (done.files, done.errors) == (5, 1)
-        storage.assemble(tmp_path / out, 1)
+        storage.assemble(tmp_path / out, [0])
         runs.discard_parts(tmp_path / out)  # they hold times
     assert_same_run(tmp_path / "one", tmp_path / "several")
