@@ -11,16 +11,22 @@ installs the cure into the running environment, so that there a plain `import to
 of any script. Every start-up of the interpreter passes through here, so imports wait until they are wanted.
 """
 
+from __future__ import annotations
+
 import sys
+
+TYPE_CHECKING = False  # type checkers take it for true; importing `typing` for it would cost every start-up
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_declared = []  # keeps the torch.library objects, and with them the declarations, alive
+_declared: list[object] = []  # keeps the torch.library objects, and with them the declarations, alive
 
 
-def declare_missing_operators(package_folder) -> bool:
+def declare_missing_operators(package_folder: Path) -> bool:
     """Declare torchvision's two operators if its compiled library cannot be loaded.
 
     Args:
@@ -50,7 +56,7 @@ class CureFinder:
     """Import hook: runs the cure at the moment torchvision is first imported, then steps aside."""
 
     @staticmethod
-    def find_spec(fullname, path=None, target=None):
+    def find_spec(fullname: str, path: object = None, target: object = None) -> None:
         """Declare what is missing before `torchvision` loads; never finds a module itself."""
         if fullname == "torchvision":
             import importlib.machinery
@@ -67,7 +73,7 @@ def install_hook() -> None:
         sys.meta_path.insert(0, CureFinder)
 
 
-def install_into_environment(folder=None) -> None:
+def install_into_environment(folder: str | Path | None = None) -> None:
     """Copy this file into the environment's site-packages and have every start-up install the hook.
 
     Args:

@@ -7,6 +7,7 @@ build plain Python values. Nothing named in a file is ever imported.
 
 import pickletools
 import re
+from typing import Any
 
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 LITERALS = {"BININT", "BININT1", "BININT2", "BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES"}
@@ -23,14 +24,15 @@ class Name(str):
 class Dtype:
     """A stand-in for numpy.dtype, of objects ("O8") or of text ("U12")."""
 
-    def __init__(self, code):
-        self.code, self.order = code, None
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.order: Any = None
 
 
 class Array:
     """A stand-in for a numpy array of no dimensions that holds one object."""
 
-    content = None
+    content: Any = None
 
 
 def read_label_map(content: bytes) -> dict[int, str]:
@@ -45,7 +47,8 @@ def read_label_map(content: bytes) -> dict[int, str]:
     Raises:
         ValueError: anything else is in the pickle, or it is damaged.
     """
-    stack, memo = [], {}
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
     try:
         for opcode, argument, _ in pickletools.genops(content):
             _step(opcode.name, argument, stack, memo)
@@ -55,7 +58,7 @@ def read_label_map(content: bytes) -> dict[int, str]:
         raise ValueError(f"label_map is not a plain dict of int to str: {problem}") from None
 
 
-def _step(name, argument, stack, memo):
+def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
     """Run one instruction of the pickle on the machine's stack and memory."""
     if name in LITERALS:
         stack.append(argument)
@@ -93,25 +96,25 @@ def _step(name, argument, stack, memo):
         raise ValueError(f"it holds the instruction {name}")
 
 
-def _since_mark(stack):
+def _since_mark(stack: list[Any]) -> list[Any]:
     items = []
     while (item := stack.pop()) is not MARK:
         items.append(item)
     return items[::-1]
 
 
-def _typed(value, kind):
+def _typed(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
     return value
 
 
-def _set_items(target, keys, values):
+def _set_items(target: dict[int, str], keys: list[Any], values: list[Any]) -> None:
     for key, value in zip(keys, values, strict=True):
         target[_typed(key, int)] = _typed(value, str)
 
 
-def _call(function, arguments):
+def _call(function: Any, arguments: Any) -> Any:
     """Do what a function would that NumPy has in such a pickle, for the arguments it has there."""
     function = _typed(function, Name).replace("numpy._core.", "numpy.core.")
     if function == "_codecs.encode":  # how protocol 2 writes bytes
@@ -134,7 +137,7 @@ def _call(function, arguments):
     raise ValueError(f"it calls {function[:60]!r}")
 
 
-def _text(dtype, raw):
+def _text(dtype: Any, raw: Any) -> str:
     """Decode numpy.str_: UTF-32 of the width in its dtype."""
     length = int(_typed(dtype, Dtype).code.removeprefix("U"))
     if len(_typed(raw, bytes)) != 4 * length:
@@ -142,7 +145,7 @@ def _text(dtype, raw):
     return raw.decode(ORDERS[dtype.order])
 
 
-def _set_state(target, state):
+def _set_state(target: Any, state: Any) -> None:
     if type(target) is Dtype:  # (version, byte order, None, None, None, size, alignment, flags)
         version, target.order = state[:2]
         if version != 3 or len(state) != 8 or any(part is not None for part in state[2:5]):

@@ -6,7 +6,7 @@ import re
 from image_utils.errors import InputError
 
 
-def find_class(text, class_names) -> int:
+def find_class(text: str | int, class_names: dict[int, str]) -> int:
     """Find a class index by number or name.
 
     Case, spaces, hyphens and underscores matter only where they tell classes apart: "Cardigan" is a dog,
@@ -41,23 +41,23 @@ def find_class(text, class_names) -> int:
     )
 
 
-def _plain(name):
+def _plain(name: str) -> str:
     return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
-def _as_written(name):
+def _as_written(name: str) -> set[str]:
     return {name}
 
 
-def _whole(name):
+def _whole(name: str) -> set[str]:
     return {_plain(name)}
 
 
-def _synonyms(name):
+def _synonyms(name: str) -> set[str]:
     return {_plain(part) for part in name.split(",")}
 
 
-def _near(wanted, class_names, most=5):
+def _near(wanted: str, class_names: dict[int, str], most: int = 5) -> list[int]:
     """List the classes whose names contain the word, then those spelt alike."""
     plain = {index: _plain(name) for index, name in class_names.items()}
     containing = [index for index, name in plain.items() if wanted and wanted in name]
@@ -66,5 +66,5 @@ def _near(wanted, class_names, most=5):
     return list(dict.fromkeys(sorted(containing, key=lambda i: len(plain[i])) + alike))[:most]
 
 
-def _list(indices, class_names):
+def _list(indices: list[int], class_names: dict[int, str]) -> str:
     return ", ".join(f"{class_names[index]} ({index})" for index in indices) or "none"

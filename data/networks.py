@@ -24,7 +24,7 @@ CHECKPOINT_KEYS = (
 )  # under which training scripts keep a network's state
 
 
-def load_network(name=EMBEDDED_NAME, weights="embedded") -> nn.Module:
+def load_network(name: str = EMBEDDED_NAME, weights: str | Path = "embedded") -> nn.Module:
     """Load an ImageNet classification network, ready to be looked into.
 
     Args:
@@ -58,7 +58,7 @@ def load_network(name=EMBEDDED_NAME, weights="embedded") -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def build_network(name) -> nn.Module:
+def build_network(name: str) -> nn.Module:
     """Build a torchvision classification network with random weights that are the same each time.
 
     Raises:
@@ -78,7 +78,7 @@ def build_network(name) -> nn.Module:
         return models.get_model(name, weights=None, **options).eval()
 
 
-def _check_pixels(name):
+def _check_pixels(name: str) -> None:
     from torchvision import models
 
     seen = models.get_model_weights(name).DEFAULT.transforms()
@@ -86,7 +86,7 @@ def _check_pixels(name):
         raise InputError(f"{name} was trained on pixels of mean {seen.mean} and std {seen.std}, not ImageNet's")
 
 
-def _read_state(path):
+def _read_state(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix not in (".safetensors", ".pth", ".pt"):
         raise InputError(
             f"weights '{path}': give 'embedded', 'torchvision', 'random', or a .safetensors, .pth or .pt file"
@@ -117,7 +117,7 @@ def _read_state(path):
     return {str(key).removeprefix("module."): value for key, value in state.items()}  # DataParallel's prefix
 
 
-def _torchvision_state(name):
+def _torchvision_state(name: str) -> dict[str, torch.Tensor]:
     from torchvision import models
 
     entry = models.get_model_weights(name).DEFAULT
@@ -132,7 +132,7 @@ def _torchvision_state(name):
         ) from None
 
 
-def _fit(network, state, source):
+def _fit(network: nn.Module, state: dict[str, torch.Tensor], source: str | Path) -> None:
     """Load the state, converted to the network's dtype, or say which entries do not fit."""
     wanted = network.state_dict()
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
@@ -149,9 +149,9 @@ def _fit(network, state, source):
     network.load_state_dict({key: value.to(wanted[key].dtype) for key, value in state.items()}, strict=False)
 
 
-def _some(keys):
+def _some(keys: list[str]) -> str:
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def _first_line(problem):
+def _first_line(problem: Exception) -> str:
     return str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__

@@ -2,10 +2,10 @@
 
 import functools
 import importlib.util
-import re
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,7 @@ from image_utils.errors import InputError
 from image_utils.loading import open_image, shorten
 
 COURSE_FILE = Path(__file__).with_name("imagenet_val_25.npz")
+Photographs = tuple[np.ndarray, np.ndarray, dict[int, str]]  # X, y, class_names
 SIZE = 224
 COURSE_ARRAYS = {  # what each array in the course's file must be
     "X": ("uint8 (N, 224, 224, 3)", lambda shape, dtype: dtype == np.uint8 and shape[1:] == (SIZE, SIZE, 3)),
@@ -24,7 +25,7 @@ COURSE_ARRAYS = {  # what each array in the course's file must be
 MAX_MEMBER = 200_000_000  # bytes of an array; a zip file can promise more than the memory holds
 
 
-def load_imagenet_val(num=None):
+def load_imagenet_val(num: int | None = None) -> Photographs:
     """Load a handful of labelled ImageNet photographs.
 
     The course's data/imagenet_val_25.npz is taken when a user has put it there, and otherwise the 20 photographs
@@ -46,34 +47,34 @@ def load_imagenet_val(num=None):
 
 
 @functools.cache
-def _sample_arrays():
+def _sample_arrays() -> tuple[np.ndarray, np.ndarray]:
     files = sorted(package_folder("foolbox").glob("data/imagenet_*_*.jpg"))
     X = np.stack([np.array(centre_crop(shorten(open_image(file), SIZE), SIZE)) for file in files])
-    y = np.array([int(re.search(r"_(\d+)\.jpg$", file.name)[1]) for file in files], dtype=np.int64)
+    y = np.array([int(file.stem.rpartition("_")[2]) for file in files], dtype=np.int64)
     return X, y
 
 
-def load_sample_photographs():
+def load_sample_photographs() -> Photographs:
     """Load Foolbox's 20 photographs; the same return values as `load_imagenet_val`."""
     X, y = _sample_arrays()
     return X.copy(), y.copy(), imagenet_class_names()
 
 
-def imagenet_class_names():
+def imagenet_class_names() -> dict[int, str]:
     """Return the 1000 ImageNet class names as a dict from index to name."""
     from torchvision.models import SqueezeNet1_1_Weights
 
     return dict(enumerate(SqueezeNet1_1_Weights.IMAGENET1K_V1.meta["categories"]))
 
 
-def package_folder(name) -> Path:
+def package_folder(name: str) -> Path:
     """Return the folder of an installed package without importing it.
 
     Raises:
         InputError: the package is not installed.
     """
     spec = importlib.util.find_spec(name)
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         raise InputError(f"the package {name} is not installed; pip install -r requirements.txt")
     return Path(spec.submodule_search_locations[0])
 
@@ -84,7 +85,7 @@ def centre_crop(img: Image.Image, size: int) -> Image.Image:
     return img.crop((left, top, left + size, top + size))
 
 
-def read_course_file(path):
+def read_course_file(path: str | Path) -> Photographs:
     """Read the course's imagenet_val_25.npz without running its pickle.
 
     Args:
@@ -110,7 +111,7 @@ def read_course_file(path):
     return X, y.astype(np.int64), names | label_map
 
 
-def _read_member(archive, name):
+def _read_member(archive: zipfile.ZipFile, name: str) -> Any:
     """Read an array, or the label map, once its header says that it is what it must be."""
     with archive.open(f"{name}.npy") as member:
         version = np.lib.format.read_magic(member)

@@ -6,6 +6,7 @@ asked for.
 """
 
 import importlib
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ __all__ = [  # noqa: RUF022  (the course's names first)
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> ModuleType:
     if name in LAZY:
         return importlib.import_module(LAZY[name])
     raise AttributeError(f"module 'image_utils' has no attribute '{name}'")

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 import warnings
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -19,7 +20,7 @@ MAX_DOWNLOAD = 50_000_000  # bytes
 DRAWINGS = ("EPS", "WMF", "EMF")  # programs to be run by another program, not pixels
 
 
-def open_image(source) -> Image.Image:
+def open_image(source: str | Path | BinaryIO) -> Image.Image:
     """Read an image file of any format Pillow knows as upright RGB.
 
     EXIF rotation is applied, transparency is laid over white, grey, palette, CMYK and 16-bit images are
@@ -35,10 +36,9 @@ def open_image(source) -> Image.Image:
         InputError: missing, not an ordinary file, not an image, a vector drawing, truncated, or larger than
             MAX_PIXELS.
     """
-    is_path = isinstance(source, str | Path)
-    name = f"'{source}'" if is_path else "the image"
+    name = f"'{source}'" if isinstance(source, str | Path) else "the image"
     try:
-        if is_path:
+        if isinstance(source, str | Path):
             check_file(source)
         with warnings.catch_warnings():
             # Pillow's own limit is lower and only warns; the check below is the rule here.
@@ -61,7 +61,7 @@ def open_image(source) -> Image.Image:
         raise InputError(f"{name} cannot be read: {reason}") from None
 
 
-def check_file(path):
+def check_file(path: str | Path) -> None:
     """Raise InputError unless `path` is an ordinary file; reading a pipe or a device may never end."""
     try:
         kind = Path(path).stat().st_mode
@@ -75,7 +75,7 @@ def check_file(path):
         raise InputError(f"'{path}' is a pipe or a device, not an ordinary file")
 
 
-def _upright(img):
+def _upright(img: Image.Image) -> Image.Image:
     """Turn an image as its EXIF says; EXIF that cannot be read turns nothing, as in a viewer."""
     try:
         return ImageOps.exif_transpose(img)
@@ -84,7 +84,7 @@ def _upright(img):
         return img
 
 
-def _to_rgb(img):
+def _to_rgb(img: Image.Image) -> Image.Image:
     if img.mode in ("I", "I;16", "I;16L", "I;16B", "F"):
         return Image.fromarray(_to_eight_bits(img)).convert("RGB")
     if img.has_transparency_data:
@@ -94,7 +94,7 @@ def _to_rgb(img):
     return img.convert("RGB")
 
 
-def _to_eight_bits(img):
+def _to_eight_bits(img: Image.Image) -> np.ndarray:
     """Scale grey images with deeper pixels; Pillow's own conversion would clip them at 255."""
     values = np.asarray(img).astype(np.float64)
     if not np.isfinite(values).all():
@@ -110,10 +110,10 @@ def shorten(img: Image.Image, size: int) -> Image.Image:
     """Resize so that the shortest side is `size` pixels, bilinear; the aspect ratio is kept."""
     width, height = img.size
     scale = size / min(width, height)
-    return img.resize((max(size, int(width * scale)), max(size, int(height * scale))), Image.BILINEAR)
+    return img.resize((max(size, int(width * scale)), max(size, int(height * scale))), Image.Resampling.BILINEAR)
 
 
-def load_image(filename, size=None):
+def load_image(filename: str | Path, size: int | None = None) -> np.ndarray:
     """Load and resize an image from disk.
 
     Args:
@@ -130,7 +130,7 @@ def load_image(filename, size=None):
     return np.array(img if size is None else shorten(img, size))
 
 
-def image_from_url(url, *, timeout=10.0, max_bytes=MAX_DOWNLOAD):
+def image_from_url(url: str, *, timeout: float = 10.0, max_bytes: int = MAX_DOWNLOAD) -> np.ndarray:
     """Read an image from the web.
 
     Args:
@@ -161,11 +161,11 @@ def image_from_url(url, *, timeout=10.0, max_bytes=MAX_DOWNLOAD):
 class _WebOnlyRedirects(urllib.request.HTTPRedirectHandler):
     """A web page must not redirect the reader to a local file."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         _check_scheme(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _check_scheme(url):
+def _check_scheme(url: str) -> None:
     if urlsplit(str(url)).scheme not in ("http", "https"):
         raise InputError(f"'{url}' is not an http or https address")

@@ -6,7 +6,15 @@ import torch.nn.functional as F
 from image_utils.errors import InputError
 
 
-def random_masks(count, size, generator, *, cells=7, keep=0.5, smooth=False) -> torch.Tensor:
+def random_masks(
+    count: int,
+    size: tuple[int, int],
+    generator: torch.Generator,
+    *,
+    cells: int = 7,
+    keep: float = 0.5,
+    smooth: bool = False,
+) -> torch.Tensor:
     """Draw masks that keep some cells of a grid, each the same number of them.
 
     Args:

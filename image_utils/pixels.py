@@ -4,17 +4,22 @@ The network sees (pixel / 255 - mean) / std per channel, RGB. The mean and stand
 used by the embedded SqueezeNet and by torchvision's classification networks (but efficientnet_v2_l).
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 import numpy as np
 import torch
 from PIL import Image
 
 from image_utils.errors import InputError
 
+Values = TypeVar("Values", np.ndarray, torch.Tensor)
+
 SQUEEZENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 SQUEEZENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 
-def preprocess_image(img):
+def preprocess_image(img: np.ndarray) -> np.ndarray:
     """Normalise pixels for the network, as an array.
 
     Args:
@@ -26,7 +31,7 @@ def preprocess_image(img):
     return (img.astype(np.float32) / 255.0 - SQUEEZENET_MEAN) / SQUEEZENET_STD
 
 
-def deprocess_image(img, rescale=False):
+def deprocess_image(img: np.ndarray, rescale: bool = False) -> np.ndarray:
     """Undo `preprocess_image`.
 
     Args:
@@ -42,7 +47,7 @@ def deprocess_image(img, rescale=False):
     return np.clip(255 * img, 0.0, 255.0).astype(np.uint8)
 
 
-def preprocess(img, size=224):
+def preprocess(img: Image.Image, size: int | Sequence[int] | None = 224) -> torch.Tensor:
     """Turn a photograph into the network's input.
 
     Args:
@@ -65,16 +70,16 @@ def preprocess(img, size=224):
     return to_normalised(pixels[None].float() / 255)
 
 
-def _resize(img, size):
+def _resize(img: Image.Image, size: int | Sequence[int]) -> Image.Image:
     """Resize a PIL image as torchvision's Resize does: the shortest side to an integer size, or to (H, W)."""
-    if np.size(size) == 1:
-        short, (size,) = min(img.size), np.ravel(size).tolist()
-        size = int(size * img.height / short), int(size * img.width / short)
-    size = tuple(size)[::-1]  # Pillow's order
-    return img if size == img.size else img.resize(size, Image.BILINEAR)
+    wanted = np.ravel(size).tolist()
+    if len(wanted) == 1:
+        wanted = [int(wanted[0] * side / min(img.size)) for side in (img.height, img.width)]
+    height, width = wanted
+    return img if (width, height) == img.size else img.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def deprocess(img, should_rescale=True):
+def deprocess(img: torch.Tensor, should_rescale: bool = True) -> Image.Image:
     """Turn a network input back into a photograph.
 
     Args:
@@ -90,7 +95,7 @@ def deprocess(img, should_rescale=True):
     return Image.fromarray(pixels.mul(255).byte().permute(1, 2, 0).numpy())
 
 
-def rescale(x):
+def rescale(x: Values) -> Values:
     """Stretch to [0, 1]: (x - min) / (max - min). A flat input gives zeros.
 
     Args:
@@ -102,26 +107,26 @@ def rescale(x):
     return _stretch(x)
 
 
-def _stretch(x):
+def _stretch(x: Values) -> Values:
     low, high = x.min(), x.max()
     return (x - low) / (high - low) if high > low else (x - low) * 0.0
 
 
-def to_pixels(x):
+def to_pixels(x: torch.Tensor) -> torch.Tensor:
     """Undo the normalisation alone: (N, 3, H, W) normalised -> the same on the [0, 1] scale, unclipped."""
     return x * _channels(SQUEEZENET_STD, x) + _channels(SQUEEZENET_MEAN, x)
 
 
-def to_normalised(pixels):
+def to_normalised(pixels: torch.Tensor) -> torch.Tensor:
     """Normalise alone: (N, 3, H, W) on the [0, 1] scale -> what the network takes."""
     return (pixels - _channels(SQUEEZENET_MEAN, pixels)) / _channels(SQUEEZENET_STD, pixels)
 
 
-def _channels(values, like):
+def _channels(values: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(values, dtype=like.dtype, device=like.device).view(3, 1, 1)
 
 
-def to_input(X):
+def to_input(X: np.ndarray | Sequence[np.ndarray]) -> torch.Tensor:
     """Normalise photographs that already have the size the network shall see.
 
     Args:
@@ -141,7 +146,9 @@ def to_input(X):
     return torch.cat([preprocess(Image.fromarray(x), size=None) for x in X])
 
 
-def for_each_size(function, X, y):
+def for_each_size(
+    function: Callable[[torch.Tensor, torch.Tensor], Any], X: np.ndarray | Sequence[np.ndarray], y: Any
+) -> list[Any]:
     """Apply a batch function to photographs that need not share a size.
 
     Photographs of one size go through together; otherwise each goes alone, in its own aspect ratio.

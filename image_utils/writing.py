@@ -4,9 +4,15 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from image_utils.errors import InputError
+
+if TYPE_CHECKING:  # matplotlib takes a while to import
+    from matplotlib.figure import Figure
+    from PIL import Image
 
 # Read once: reading it means setting it, and a folder that another thread makes meanwhile would be open to all.
 UMASK = os.umask(0)
@@ -14,7 +20,7 @@ os.umask(UMASK)
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, moved into place on success and removed on failure.
 
     Args:
@@ -45,7 +51,7 @@ def whole_file(path):
             temporary.unlink(missing_ok=True)
 
 
-def save_figure(figure, path, *, dpi=100):
+def save_figure(figure: "Figure", path: str | Path, *, dpi: float = 100) -> None:
     """Write a matplotlib figure.
 
     Args:
@@ -58,13 +64,13 @@ def save_figure(figure, path, *, dpi=100):
         figure.savefig(temporary, dpi=dpi, bbox_inches="tight", facecolor="white")
 
 
-def save_image(img, path):
+def save_image(img: "Image.Image", path: str | Path) -> None:
     """Write a PIL image; the ending chooses the format (use .png for exact pixels)."""
     with whole_file(path) as temporary:
         img.save(temporary)
 
 
-def save_json(record, path):
+def save_json(record: dict, path: str | Path) -> None:
     """Write a record (dict of plain values) as indented JSON."""
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
