@@ -39,9 +39,9 @@ def gaussian_weights(sigma: float) -> list[float]:
     return (weights / weights.sum()).tolist()
 
 
-def _filter(X, weights, dim):
+def _filter(X: torch.Tensor, weights: list[float], dim: int) -> torch.Tensor:
     """Correlate along one dimension; beyond the edges the image goes on as its mirror image, edges included."""
     length, radius = X.shape[dim], len(weights) // 2
     places = torch.arange(-radius, length + radius, device=X.device) % (2 * length)
     padded = X.index_select(dim, torch.minimum(places, 2 * length - 1 - places))
-    return sum(weight * padded.narrow(dim, k, length) for k, weight in enumerate(weights))
+    return sum(weight * padded.narrow(dim, k, length) for k, weight in enumerate(weights))  # type: ignore[return-value]
