@@ -1,7 +1,7 @@
 # Two commands:
 #   make figures   every root script, with its figures under visualization/ and styles_images/
 #   make test      format, lint and the whole test suite
-# and: make writeup, the report as a PDF; make bench, our speed beside the peers'.
+# and: make writeup, the report as a PDF; make docs, the pages' pictures; make bench, our speed beside the peers'.
 # All build .venv first, once. PYTHON=python3.12 make ... picks another interpreter (3.10 or newer).
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SCRIPTS := $(wildcard saliency_map.py gradcam.py fooling_image.py class_visualization.py style_transfer.py)
 
-.PHONY: figures test writeup bench format clean help
+.PHONY: figures test docs writeup bench format clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +22,11 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n 2
+
+docs: figures $(VENV)/installed-dev
+	$(BIN)/python -m docs.make_gallery
+	$(BIN)/python -m docs.make_tour
+	$(BIN)/python -m docs.make_broken
 
 writeup: $(VENV)/installed
 	$(BIN)/python -m course.writeup

@@ -92,7 +92,7 @@ def _photograph(index):
 
 def saliency(parts):
     """A saliency map."""
-    photo, x, y, _ = _photograph(BEAKER)
+    _, x, y, _ = _photograph(BEAKER)
     values = parts.SaliencyMap().compute_saliency_maps(x, y, load_network())
     return Outcome(_grey(values[0].numpy()))
 
@@ -110,7 +110,7 @@ def guided(parts):
 
 def grad_cam(parts):
     """Grad-CAM, laid over the photograph."""
-    photo, x, y, _ = _photograph(DOG)
+    photo, x, y, _ = _photograph(BEAKER)
     return Outcome(overlay(photo, parts.GradCam().grad_cam(x, y, load_network())[0]))
 
 
@@ -119,7 +119,7 @@ def fooling(parts):
     _, x, _, names = _photograph(DOG)
     network = load_network()
     found = parts.FoolingImage().make_fooling_image(x, STINGRAY, network)
-    picture = np.asarray(deprocess(found, should_rescale=False)) if found.isfinite().all() else None
+    picture = np.asarray(deprocess(found, should_rescale=False))
     return Outcome(picture, _seen(network, found, names) | {"length of the change": f"{(found - x).norm():.1f}"})
 
 
@@ -172,16 +172,10 @@ def _notebook_errors(cnn, content_loss, style_loss, tv_loss):
     }
 
 
-def compare(shows, wrong, out=None):
-    """Draw what is right beside what is wrong.
-
-    Args:
-        shows: one of the functions above.
-        wrong: the mutant.
-
-    Returns:
-        (right Outcome, wrong Outcome, Figure).
-    """
-    outcomes = shows(solution()), shows(solution(wrong))
-    titles = ["\n".join([word, *lines]) for word, lines in zip(("right", "wrong"), _differing(*outcomes), strict=True)]
-    return *outcomes, image_grid([[o.picture for o in outcomes]], column_titles=titles, cell=3.2)
+def compare(right, wrong):
+    """Draw two Outcomes side by side, as a matplotlib Figure; below each title the numbers that differ."""
+    titles = []
+    for word, outcome, other in (("right", right, wrong), ("wrong", wrong, right)):
+        numbers = [f"{k}: {v}" for k, v in outcome.numbers.items() if v != other.numbers[k]]
+        titles.append("\n".join([word, *numbers]))
+    return image_grid([[right.picture, wrong.picture]], column_titles=titles, cell=3.2)
