@@ -19,7 +19,7 @@ from image_utils.figures import CLIP, colours, image_grid, overlay
 from image_utils.pixels import rescale, to_input
 from image_utils.writing import save_figure
 from networks.layers import default_layer, early_layer, find_layer
-from visualizers import GradCam
+from visualizers import GradCam, SaliencyMap
 
 EXAMPLES = """
 writes into --out (default visualization/):
@@ -29,6 +29,7 @@ writes into --out (default visualization/):
   layer_activation_captum.png   Captum's LayerActivation: what the early layer sees, whatever the class
   guided_backprop.png           which details speak for the class, from Springenberg et al. 2015
   guided_gradcam.png            the product of the two
+  overview.png                  photographs, saliency maps and these three, one below the other
   guided_backprop_captum.png    Captum's GuidedBackprop, with the largest difference between the two
   guided_gradcam_captum.png     Captum's GuidedGradCam, likewise
 Guided backpropagation needs a network with ReLUs; one without gets the first four figures and a message.
@@ -57,12 +58,13 @@ def main():
     args = parser.parse_args()
     inputs = load_inputs(args)
     layer, early = choose_layers(args, inputs)
-    grad_cam(inputs, layer)
+    maps = grad_cam(inputs, layer)
     captum_layer_gradcam(inputs, early)
     captum_layer_conductance(inputs, early)
     captum_layer_activation(inputs, early)
-    guided_backprop(inputs)
-    guided_grad_cam(inputs, layer)
+    details = guided_backprop(inputs)
+    products = guided_grad_cam(inputs, layer)
+    overview(inputs, maps, details, products)
     captum_guided_backprop(inputs)
     captum_guided_gradcam(inputs, layer)
     if args.show:
@@ -82,24 +84,42 @@ def choose_layers(args, inputs):
 
 
 def grad_cam(inputs, layer):
-    """Grad-CAM, laid over the photographs."""
+    """Grad-CAM, laid over the photographs; returns its maps."""
     maps = inputs.each(lambda x, y: GradCam().grad_cam(x, y, inputs.model, layer=layer, normalize="image"))
     draw(inputs, [overlay(x, m) for x, m in zip(inputs.X, maps, strict=True)], f"Grad-CAM, {layer}", "gradcam.png")
+    return maps
 
 
 def guided_backprop(inputs):
-    """Guided backpropagation in colour."""
+    """Guided backpropagation in colour; returns its arrays."""
     details = inputs.each(lambda x, y: GradCam().guided_backprop(x, y, inputs.model, functional="guide"))
     draw(inputs, [colours(d) for d in details], "Guided backpropagation", "guided_backprop.png")
+    return details
 
 
 def guided_grad_cam(inputs, layer):
-    """Guided Grad-CAM in colour."""
+    """Guided Grad-CAM in colour; returns its arrays."""
 
     def product(x, y):
         return GradCam().guided_grad_cam(x, y, inputs.model, layer=layer, functional="guide", normalize="image")
 
-    draw(inputs, [colours(p) for p in inputs.each(product)], f"Guided Grad-CAM, {layer}", "guided_gradcam.png")
+    products = inputs.each(product)
+    draw(inputs, [colours(p) for p in products], f"Guided Grad-CAM, {layer}", "guided_gradcam.png")
+    return products
+
+
+def overview(inputs, maps, details, products):
+    """Stack photographs, saliency maps, guided backpropagation, Grad-CAM and guided Grad-CAM."""
+    saliency = inputs.each(lambda x, y: SaliencyMap().compute_saliency_maps(x, y, inputs.model).cpu().numpy())
+    rows = {
+        "Photograph": inputs.X,
+        "Saliency map": [np.minimum(m, np.percentile(m, CLIP)) for m in saliency],
+        "Guided backpropagation": [colours(d) for d in details],
+        "Grad-CAM": [overlay(x, m) for x, m in zip(inputs.X, maps, strict=True)],
+        "Guided Grad-CAM": [colours(p) for p in products],
+    }
+    figure = image_grid(list(rows.values()), column_titles=inputs.names(), row_titles=list(rows))
+    save_figure(figure, inputs.out / "overview.png")
 
 
 def captum_guided_backprop(inputs):

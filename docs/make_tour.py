@@ -35,6 +35,10 @@ def shrink(notebook):
     """Turn the outputs' PNGs into small JPEGs, and drop what changes from run to run; in place."""
     for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
         cell.execution_count, cell.metadata = number, {}
+        printed = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+        cell.outputs = [output for output in cell.outputs if output.output_type != "stream"]
+        if printed:
+            cell.outputs.insert(0, nbformat.v4.new_output("stream", name="stdout", text=printed))
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = number

@@ -20,12 +20,16 @@ def code(*functions):
     return _markdown(*map(source, functions))
 
 
-def part(function):
-    """Show of a longer function only what the assignment asks for, the lines between its markers; see `code`."""
+def part(*functions):
+    """Show of each function only what the assignment asks for, the lines between its markers; see `code`."""
+    return _markdown(*map(_between_markers, functions))
+
+
+def _between_markers(function):
     lines = inspect.getsource(function).splitlines()
     first = next(i for i, line in enumerate(lines) if OPEN.match(line))
     last = next(i for i, line in enumerate(lines) if CLOSE.match(line))
-    return _markdown(textwrap.dedent("\n".join(lines[first + 1 : last])))
+    return textwrap.dedent("\n".join(lines[first + 1 : last]))
 
 
 def source(function):

@@ -19,6 +19,7 @@ from visualizers import GradCam
 
 MAPS = ["gradcam.png", "layer_activation_captum.png", "layer_conductance_captum.png", "layer_gradcam_captum.png"]
 GUIDED = ["guided_backprop.png", "guided_backprop_captum.png", "guided_gradcam.png", "guided_gradcam_captum.png"]
+GUIDED += ["overview.png"]
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def names(folder):
     return sorted(file.name for file in folder.iterdir())
 
 
-def test_writes_eight_figures_twice_the_same(tmp_path):
+def test_writes_nine_figures_twice_the_same(tmp_path):
     for folder in ("a", "b"):
         status, out, _ = call("gradcam", "--num", 2, "--out", tmp_path / folder, "--device", "cpu")
         assert (status, out) == (0, "")
