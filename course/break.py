@@ -21,7 +21,9 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", help="one of the mistakes below")
-    parser.add_argument("--out", type=Path, default=Path("visualization"), metavar="DIR", help="folder (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("visualization"), metavar="DIR", help="folder (%(default)s)"
+    )
     parser.add_argument("--show", action="store_true", help="open the figure when it is written")
     args = parser.parse_args()
     mistake = find_break(args.name)

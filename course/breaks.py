@@ -43,8 +43,8 @@ BREAKS = (
         "Saliency without the magnitude",
         "amax(dim=1)",
         broken.saliency,
-        "Only what would raise the score counts. A pixel whose darkening would raise it matters as much and is lost; "
-        "zero, which is most of the picture, is no longer black.",
+        "Only what would raise the score counts. A pixel whose darkening would raise it matters as much and "
+        "is lost; zero, which is most of the picture, is no longer black.",
         SALIENCY + "test_saliency_maps_equal_captum",
     ),
     Break(
@@ -52,8 +52,8 @@ BREAKS = (
         "Guided backprop with the plain ReLU",
         "dout * (output > 0)",
         broken.guided,
-        "Half of the rule: signals pass where the input was positive, also negative ones. That is the plain gradient "
-        "again, with its grain.",
+        "Half of the rule: signals pass where the input was positive, also negative ones. That is the plain "
+        "gradient again, with its grain.",
         GRADCAM + "test_custom_relu_passes_positive_signals_through_positive_inputs",
     ),
     Break(
@@ -61,8 +61,8 @@ BREAKS = (
         "Guided backprop without the input",
         "dout.clamp(min=0)",
         broken.guided,
-        "The other half: positive signals pass, also where the ReLU was off. That is the deconvolution of Zeiler and "
-        "Fergus; what was not there in the photograph speaks as well.",
+        "The other half: positive signals pass, also where the ReLU was off. That is the deconvolution of "
+        "Zeiler and Fergus; what was not there in the photograph speaks as well.",
         GRADCAM + "test_custom_relu_passes_positive_signals_through_positive_inputs",
     ),
     Break(
@@ -70,8 +70,8 @@ BREAKS = (
         "Grad-CAM without its weights",
         "A.sum(dim=1)",
         broken.grad_cam,
-        "The maps are added as they are, so the class does not matter: asked for the beaker, it shows the bottle, "
-        "simply because much is active there.",
+        "The maps are added as they are, so the class does not matter: asked for the beaker, it shows the "
+        "bottle, simply because much is active there.",
         GRADCAM + "test_grad_cam_is_high_where_captum_is",
     ),
     Break(
@@ -79,8 +79,8 @@ BREAKS = (
         "A fooling image that climbs on",
         "pass",
         broken.fooling,
-        "The network is fooled after a few steps, and a hundred are made: the change, which nobody should see, is "
-        "everywhere.",
+        "The network is fooled after a few steps, and a hundred are made: the change, which nobody should "
+        "see, is everywhere.",
         "tests/visualizers/test_fooling_image.py::test_an_image_that_fools_already_stays_as_it_is",
     ),
     Break(
@@ -88,8 +88,8 @@ BREAKS = (
         "The penalty with the wrong sign",
         "penalty = -",
         broken.class_visualization,
-        "Large pixels are rewarded instead of punished. The score climbs all the same, so no number looks wrong; the "
-        "background fills with noise that never goes away.",
+        "Large pixels are rewarded instead of punished. The score climbs all the same, so no number looks "
+        "wrong; the background fills with noise that never goes away.",
         "tests/visualizers/test_class_visualization.py::test_equals_the_definition_at_every_step",
     ),
     Break(
@@ -97,8 +97,8 @@ BREAKS = (
         "A content loss that cannot be differentiated",
         "detach()",
         broken.style,
-        "The value is right, and the notebook prints 0.000 four times. The gradient is zero: the photograph is "
-        "forgotten and only the style is left. The most treacherous mistake of all.",
+        "The value is right, and the notebook prints 0.000 four times. The gradient is zero: the photograph "
+        "is forgotten and only the style is left. The most treacherous mistake of all.",
         LOSSES + "test_content_loss_by_hand",
     ),
     Break(
@@ -106,8 +106,8 @@ BREAKS = (
         "The mean instead of the sum",
         "mean()",
         broken.style,
-        "The loss is smaller by the number of features, here 100,000 times and more, so the photograph does not "
-        "matter. The weights of the assignment are made for sums.",
+        "The loss is smaller by the number of features, here 100,000 times and more, so the photograph does "
+        "not matter. The weights of the assignment are made for sums.",
         LOSSES + "test_content_loss_by_hand",
     ),
     Break(
@@ -115,7 +115,8 @@ BREAKS = (
         "A Gram matrix that is not normalised",
         "return G",
         broken.style,
-        "Its entries are larger by C*H*W, the style loss by the square of that: nothing but style, in flat patches.",
+        "Its entries are larger by C*H*W, the style loss by the square of that: nothing but style, in flat "
+        "patches.",
         LOSSES + "test_gram_matrix_by_hand",
     ),
     Break(
@@ -139,8 +140,8 @@ BREAKS = (
         "Total variation in one direction",
         "a.square()",
         broken.style,
-        "Half of the neighbours, those below, may differ as they like; horizontal lines remain. The picture differs "
-        "little, the number a lot.",
+        "Half of the neighbours, those below, may differ as they like; horizontal lines remain. The picture "
+        "differs little, the number a lot.",
         LOSSES + "test_total_variation_by_hand",
     ),
     Break(

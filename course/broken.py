@@ -1,7 +1,7 @@
 """Classic mistakes, made on purpose: what each does to a picture and to a number.
 
-The wrong code comes from tests/mutants, a copy of one file in which a student's part is written wrongly; here it runs
-beside the right one. Which mistakes, and what is to be seen: course/breaks.py.
+The wrong code comes from tests/mutants: a copy of one file in which a student's part is written wrongly. Here it
+runs beside the right one. Which mistakes, and what is to be seen: course/breaks.py.
 """
 
 import importlib.util
@@ -22,7 +22,6 @@ from data.style_images import load_style_checks, style_image
 from image_utils.errors import InputError
 from image_utils.figures import colours, image_grid, overlay
 from image_utils.pixels import deprocess, to_input
-from networks.layers import default_layer
 
 BEAKER = 2  # a photograph with two answers: a beaker, below a bottle
 DOG, STINGRAY, GORILLA = 0, 6, 366  # a photograph, and two classes
@@ -173,9 +172,10 @@ def _notebook_errors(cnn, content_loss, style_loss, tv_loss):
 
 
 def compare(right, wrong):
-    """Draw two Outcomes side by side, as a matplotlib Figure; below each title the numbers that differ."""
-    titles = []
-    for word, outcome, other in (("right", right, wrong), ("wrong", wrong, right)):
-        numbers = [f"{k}: {v}" for k, v in outcome.numbers.items() if v != other.numbers[k]]
-        titles.append("\n".join([word, *numbers]))
-    return image_grid([[right.picture, wrong.picture]], column_titles=titles, cell=3.2)
+    """Draw two Outcomes side by side, as a matplotlib Figure; below, the numbers that differ, or that none does."""
+    differ = [f"{k}: {v}, wrong {wrong.numbers[k]}" for k, v in right.numbers.items() if v != wrong.numbers[k]]
+    same = ", ".join(f"{k} {v}" for k, v in right.numbers.items())
+    caption = "; ".join(differ) or (f"both: {same}" if same else None)
+    return image_grid(
+        [[right.picture, wrong.picture]], column_titles=["right", "wrong"], caption=caption, cell=3.2
+    )

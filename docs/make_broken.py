@@ -18,13 +18,13 @@ from image_utils.writing import whole_file
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-IGNORED = shutil.ignore_patterns(".*", "__pycache__", "visualization", "styles_images", "docs", "benchmarks", "*.pdf")
+IGNORED = shutil.ignore_patterns(".*", "__pycache__", "visualization", "docs", "benchmarks", "*.pdf")
 WIDTH = 640  # of a picture, pixels
 INTRODUCTION = """# Broken on purpose
 
-Classic mistakes in the assignment, collected from what is really handed in: the wrong line, what it gives (right) beside
-what it should (left), and the test that exposes it. Numbers above a picture are those that differ; the four errors are
-the notebook's, and a right solution prints 0.000.
+Classic mistakes in the assignment, collected from what is really handed in: the wrong line, what it gives (right)
+beside what it should give (left), and the test that exposes it. The numbers below the pictures
+are the right one and the wrong one; the four errors are the notebook's.
 
 Make one yourself, in a few seconds:
 
@@ -32,8 +32,8 @@ Make one yourself, in a few seconds:
 python -m course.break content_detached
 ```
 
-This page is written by `python -m docs.make_broken` from `tests/mutants`, and each test named here was run against its
-mistake.
+This page is written by `python -m docs.make_broken` from `tests/mutants`, and each test named here was run against
+its mistake.
 """
 
 

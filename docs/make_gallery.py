@@ -1,4 +1,4 @@
-"""Shrink the figures that README and the sample outputs show: after `make figures`, python -m docs.make_gallery."""
+"""Shrink the figures that README and the sample outputs show: python -m docs.make_gallery after `make figures`."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the tour shows the project's own code: from the source files, without docstrings, so that it is never out of date."""
+"""How the tour shows the project's own code: from the source files, so that it is never out of date."""
 
 import ast
 import inspect
@@ -33,7 +33,7 @@ def _between_markers(function):
 
 
 def source(function):
-    """Return the source of a function, method or class, dedented, without docstrings and the assignment's markers."""
+    """Return the source of a function, method or class, dedented, without docstrings and markers."""
     text = textwrap.dedent(inspect.getsource(function))
     kept = dict(enumerate(text.splitlines(), 1))
     for node in ast.walk(ast.parse(text)):

@@ -32,7 +32,7 @@ SCRIPTS = {
     "style_transfer",
     "collect_submission",
 }
-TOP = SCRIPTS | {"course", "explain", "benchmarks", "tests"}
+TOP = SCRIPTS | {"course", "docs", "explain", "benchmarks", "tests"}
 
 
 def tracked(pattern):
