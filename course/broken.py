@@ -172,7 +172,7 @@ def _notebook_errors(cnn, content_loss, style_loss, tv_loss):
 
 
 def compare(right, wrong):
-    """Draw two Outcomes side by side, as a matplotlib Figure; below, the numbers that differ, or that none does."""
+    """Draw two Outcomes side by side as a matplotlib Figure; below, the numbers that differ, or that none does."""
     differ = [f"{k}: {v}, wrong {wrong.numbers[k]}" for k, v in right.numbers.items() if v != wrong.numbers[k]]
     same = ", ".join(f"{k} {v}" for k, v in right.numbers.items())
     caption = "; ".join(differ) or (f"both: {same}" if same else None)
