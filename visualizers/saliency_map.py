@@ -23,7 +23,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from image_utils.figures import image_grid
+from image_utils.figures import brightness, image_grid
 from image_utils.pixels import for_each_size
 from image_utils.writing import save_figure
 from networks.no_trace import untouched
@@ -96,8 +96,12 @@ class SaliencyMap:
         def maps(x, labels):
             return self.compute_saliency_maps(x.to(device), labels.to(device), model).cpu().numpy()
 
-        shown = [np.minimum(m, np.percentile(m, 99.5)) for m in for_each_size(maps, X, y)]
-        titles = [class_names[int(label)] for label in y]
-        figure = image_grid([list(X), shown], column_titles=titles)
+        figure = saliency_figure(X, for_each_size(maps, X, y), [class_names[int(label)] for label in y])
         save_figure(figure, Path(out) / "saliency_map.png")
         return figure
+
+
+def saliency_figure(X: Sequence[np.ndarray], maps: Sequence[np.ndarray], titles: Sequence[str]) -> Figure:
+    """Draw photographs, uint8 (H, W, 3) each, above their saliency maps, (H, W) each."""
+    rows = [list(X), [brightness(np.asarray(m)) for m in maps]]
+    return image_grid(rows, column_titles=titles, row_titles=["Photograph", "Saliency"], vmin=0, vmax=1)

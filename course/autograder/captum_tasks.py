@@ -71,15 +71,13 @@ def tasks(judge):
 
     late, early = [f"features.{refs.LAYER}"], [f"features.{refs.EARLY}"]
     methods = [
-        ("GuidedBackprop", "captum_guided_backprop", [], "guided_backprop_captum.png", guided),
-        ("GuidedGradCam", "captum_guided_gradcam", late, "guided_gradcam_captum.png", product),
-        ("LayerGradCam", "captum_layer_gradcam", early, "layer_gradcam_captum.png", early_cam),
-        ("LayerActivation", "captum_layer_activation", early, "layer_activation_captum.png", activation),
+        ("GuidedBackprop", "captum_guided", late, "guided_backprop_captum.png", guided),
+        ("GuidedGradCam", "captum_guided", late, "guided_gradcam_captum.png", product),
+        ("LayerGradCam", "captum_layers", early, "layer_gradcam_captum.png", early_cam),
+        ("LayerActivation", "captum_layers", early, "layer_activation_captum.png", activation),
     ]
     judges = [(m, f, a, attribution_judge(judge, m, figure, expected)) for m, f, a, figure, expected in methods]
-    judges.append(
-        ("LayerConductance", "captum_layer_conductance", early, functools.partial(judge_conductance, judge))
-    )
+    judges.append(("LayerConductance", "captum_layers", early, functools.partial(judge_conductance, judge)))
     first = _task(
         judge, "saliency_map", "captum_saliency", [], "saliency_captum", "Saliency", 3,
         attribution_judge(judge, "Saliency", "saliency_captum.png", gradients),
