@@ -16,110 +16,111 @@ os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = FOLDER.name
 import gradio as gr  # noqa: E402
 
 from command_line import assignment_parser, run  # noqa: E402
+from data.networks import EMBEDDED_NAME, network_names  # noqa: E402
 from data.samples import package_folder  # noqa: E402
 from image_utils.errors import InputError  # noqa: E402
-from tabs import dream, explain, fool, network, paint, read  # noqa: E402
-from tabs.visit import QUICK, answered, drop_area, leave  # noqa: E402
+from tabs import dream, explain, fool, paint, read  # noqa: E402
+from tabs.visit import cached_network, cancel, drop_area, leave, offer, streamed  # noqa: E402
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OLD = (60, 1800)  # seconds: how often files shown are looked through, and after how long they are removed
-MAX_UPLOAD = "600mb"  # the weights of a VGG; photographs have a limit of their own
+MAX_WEIGHTS = 600_000_000  # bytes, a VGG's; pictures have a limit of their own
+FROM_FILE = "the file dropped"
+SAMPLES = sorted(map(str, package_folder("foolbox").glob("data/imagenet_*_*.jpg")))
+QUIET = ("share", "run_history", "enable_monitoring", "mcp_server", "ssr_mode", "pwa")  # of Gradio; switched off
 STYLE = """
-.status { min-height: 2.2em } footer { display: none !important }
-.grid-wrap { min-height: 0 !important; max-height: none !important }
+footer { display: none !important } .grid-wrap { min-height: 0 !important; max-height: none !important }
 .large img { width: 100%; height: 100%; object-fit: contain !important }
-#samples .grid-wrap { grid-template-columns: repeat(5, 1fr) !important }
+#work { position: sticky; top: 0; z-index: 9; background: var(--body-background-fill); align-items: center }
+#status { min-height: 2.4em } #cancel { max-width: 8em }
 """
-TABS = {"Explain": explain, "Fool": fool, "Dream": dream, "Paint": paint}
 
 
-def sample(visit, file):
-    """Take one of the samples."""
-    visit.show(file)
+def take(visit, tell, file):
+    """Take a photograph."""
+    visit.show(visit.keep(file, SAMPLES))
     return visit.pixels
 
 
-def upload(visit, file):
-    """Take an uploaded photograph."""
-    return sample(visit, visit.keep(file)) if file else visit.pixels
+def choose(visit, tell, name, weights, upload):
+    """Take another network."""
+    if weights == FROM_FILE:
+        if upload is None:
+            raise InputError("drop a file of weights first: .safetensors, .pth or .pt")
+        weights = str(visit.keep(upload, most=MAX_WEIGHTS))
+    cached_network(name, weights)
+    visit.network = name, weights
+    return f"Looking into **{name}**, weights: {visit.named(weights)}."
 
 
 def build():
     """Lay out the page. Returns gr.Blocks."""
-    samples = sorted(map(str, package_folder("foolbox").glob("data/imagenet_*_*.jpg")))
     with gr.Blocks(title="What the network sees", analytics_enabled=False, delete_cache=OLD) as page, gr.Row():
         with gr.Column(scale=1, min_width=300):
             photograph = drop_area("Photograph", height=280, format="png", elem_id="photograph")
-            offered = gr.Gallery(
-                samples,
-                label="Samples",
-                columns=5,
-                height=180,
-                allow_preview=False,
-                object_fit="cover",
-                interactive=False,
-                buttons=[],
-                elem_id="samples",
-            )
-            chosen = network.build()
-        with gr.Column(scale=3, min_width=320), gr.Tabs():
-            tabs = {name: gr.Tab(name) for name in (*TABS, "Read")}
-            for name, module in TABS.items():
-                with tabs[name]:
-                    fresh = module.build() or fresh
+            event, picked = offer("Samples", SAMPLES, columns=5, height=180, elem_id="samples")
+            with gr.Accordion("Network", open=False):
+                name = gr.Dropdown(network_names(), value=EMBEDDED_NAME, label="Architecture (torchvision)")
+                weights = gr.Radio(
+                    ["embedded", FROM_FILE, "torchvision", "random"], value="embedded", label="Weights"
+                )
+                upload = gr.File(label="A state dict: .safetensors, .pth or .pt", height=110, elem_id="weights")
+                use = gr.Button("Use this network")
+            network = gr.Markdown(f"Looking into **{EMBEDDED_NAME}**, weights: embedded.", elem_id="network")
+        with gr.Column(scale=3, min_width=320):
+            with gr.Row(elem_id="work"):
+                status = gr.Markdown(" ", elem_id="status")
+                gr.Button("Cancel", size="sm", elem_id="cancel").click(cancel, queue=False)
+            with gr.Tabs():
+                tabs = {name: gr.Tab(name) for name in (*read.READINGS, "Read")}
+
+            def listen(event, function, inputs, outputs):
+                return event(streamed(function), inputs, outputs, concurrency_limit=None, show_progress_on=status)
+
+            with tabs["Explain"]:
+                fresh = explain.build(listen)
+            for name_, module in (("Fool", fool), ("Dream", dream), ("Paint", paint)):
+                with tabs[name_]:
+                    module.build(listen)
             with tabs["Read"]:
                 read.build(tabs)
-
-        def pick(request: gr.Request, event: gr.SelectData):
-            return answered(sample)(request, samples[event.index])
-
-        fresh(chosen)
-        fresh(offered.select(pick, None, photograph, **QUICK))
-        arrived = photograph.upload(answered(upload), photograph, photograph, **QUICK)
-        fresh(arrived)
+        fresh(listen(event, take, picked, photograph).success)
+        fresh(listen(photograph.upload, take, photograph, photograph).success)
+        fresh(listen(use.click, choose, [name, weights, upload], network).success)
         page.unload(leave)
     return page
 
 
-def parse():
-    """Parse and check the arguments."""
+def main():
+    """Serve the page until Ctrl-C."""
     parser = assignment_parser(__doc__, images=False, seed=False)
     group = parser.add_argument_group("address")
-    group.add_argument("--host", default=LOOPBACK[0], help="to listen at (%(default)s: this machine alone)")
+    group.add_argument("--host", default=LOOPBACK[0], help="to listen at (%(default)s: for this machine alone)")
     group.add_argument("--port", type=int, help="(the first free one from 7860 on)")
     group.add_argument("--password", help="that visitors must give; needed for any other --host")
     args = parser.parse_args()
     if args.host not in LOOPBACK and not args.password:
         raise InputError(f"--host {args.host} lets other machines in; add --password")
-    return args
-
-
-def main():
-    """Serve the page until Ctrl-C."""
-    args = parse()
-    page = build().queue(api_open=False)
 
     def admit(_, password):
         return secrets.compare_digest(password.encode(), args.password.encode())
 
+    page = build().queue(api_open=False)
     _, address, _ = page.launch(
         server_name=args.host,
         server_port=args.port,
         auth=admit if args.password else None,
         auth_message="Any name, and the password of whoever started the page.",
-        max_file_size=MAX_UPLOAD,
+        max_file_size=MAX_WEIGHTS,
         css=STYLE,
         quiet=True,
-        share=False,
         prevent_thread_lock=True,
         footer_links=[],
-        run_history=False,
-        enable_monitoring=False,
-        mcp_server=False,
-        ssr_mode=False,
-        pwa=False,
+        **dict.fromkeys(QUIET, False),
     )
     print(f"page.py: open {address} in a browser; Ctrl-C ends it", flush=True)  # noqa: T201
+    if args.host not in LOOPBACK:
+        print("page.py: other machines are let in; the password travels unencrypted", flush=True)  # noqa: T201
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         threading.Event().wait()

@@ -1,158 +1,189 @@
-"""Explain: the network's classes for a photograph, and maps of what speaks for one of them."""
+"""Explain: the network's classes for a photograph, maps of what speaks for one of them, and whether they tell."""
+
+import inspect
 
 import gradio as gr
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from data.samples import imagenet_class_names
 from explain.pictures import picture
 from fooling_image import seen
 from image_utils.errors import InputError
+from image_utils.figures import image_grid
+from image_utils.writing import save_figure
 from networks.layers import default_layer, map_sizes
-from tabs.visit import QUICK, answered, class_chooser
+from tabs.visit import class_chooser, shown
+from trust import deletion, insertion, make_controls, mu_fidelity
+from trust.curves import score_curves, turn_numbers
+from trust.maps import as_maps
 from visualizers import GradCam, SaliencyMap
 
-TOP = 5
-LAYERED = {"gradcam", "guided_gradcam"}
-# What each method is called, whose method it is, and its keywords; `layer` is that of the page.
-METHODS = {
-    "saliency": (SaliencyMap, "compute_saliency_maps", {}),
-    "guided_backprop": (GradCam, "guided_backprop", {"functional": "guide"}),
-    "gradcam": (GradCam, "grad_cam", {"normalize": "image"}),
-    "guided_gradcam": (GradCam, "guided_grad_cam", {"functional": "guide", "normalize": "image"}),
+TOP = 5  # classes offered as buttons
+STEPS = 24  # of the deletion slider
+METHODS = {  # by name: the library's method, and its keywords
+    "saliency": (SaliencyMap().compute_saliency_maps, {}),
+    "guided_backprop": (GradCam().guided_backprop, {"functional": "guide"}),
+    "gradcam": (GradCam().grad_cam, {"normalize": "image"}),
+    "guided_gradcam": (GradCam().guided_grad_cam, {"functional": "guide", "normalize": "image"}),
 }
 USUAL = ["saliency", "guided_backprop", "gradcam"]
 
 
-def keywords(method, layer, target):
-    """Return the keywords of a method, each with its value and as it is written."""
-    given = {name: (value, repr(value)) for name, value in METHODS[method][2].items()}
-    if method in LAYERED:
-        given["layer"] = layer, repr(layer)
-    if target:
-        a, b = target
-        given["target"] = (lambda s: s[:, a] - s[:, b]), f"lambda scores: scores[:, {a}] - scores[:, {b}]"
-    return given
+def call(method, layer, wanted, other):
+    """Return the keywords of a method, and how the whole call is written in Python."""
+    function, keywords = METHODS[method]
+    takes = inspect.signature(function).parameters
+    given = keywords | ({"layer": layer} if "layer" in takes else {})
+    text = "".join(f", {name}={value!r}" for name, value in given.items())
+    if other is not None and "target" in takes:
+        given["target"] = lambda scores: scores[:, wanted] - scores[:, other]
+        text += f", target=lambda scores: scores[:, {wanted}] - scores[:, {other}]"
+    return given, f"{type(function.__self__).__name__}().{function.__name__}(X, y, model{text})"
 
 
-def attribute(visit, method, wanted, other, layer):
-    """Compute a map of the photograph, ndarray (H, W) or (H, W, 3)."""
-    owner, name, _ = METHODS[method]
-    given = {key: value for key, (value, _) in keywords(method, layer, other and (wanted, other)).items()}
-    maps = getattr(owner(), name)(visit.X(), torch.tensor([wanted]), visit.model(), **given)
-    return np.asarray(maps[0])
-
-
-def note(visit, methods, wanted, other, layer):
-    """Keep the command lines and the Python lines that give the same maps."""
-    photograph = ["--images", visit.named(visit.photograph), "--labels", wanted]
-    lines = [f"y = torch.tensor([{wanted}])"]
-    for method in methods:
-        owner, name, _ = METHODS[method]
-        given = keywords(method, layer, other and (wanted, other))
-        text = "".join(f", {key}={written}" for key, (_, written) in given.items())
-        lines.append(f'np.save("{method}.npy", {owner.__name__}().{name}(X, y, model{text})[0])')
-    visit.note(
-        "Explain",
-        [["saliency_map.py", *photograph], ["gradcam.py", *photograph, "--layer", layer]],
-        lines,
-        "import numpy as np",
-        "import torch",
-        "from visualizers import GradCam, SaliencyMap",
-    )
-
-
-def look(visit):
+def look(visit, tell):
     """Let the network look at the photograph, and offer its classes and layers."""
-    if visit.pixels is None:
-        return [gr.skip()] * (TOP + 2)
-    model = visit.model()
+    X, model, names = visit.X(), visit.model(), imagenet_class_names()
     try:
-        probabilities = seen(visit.X(), model)["probabilities"]
+        probabilities = seen(X, model)["probabilities"]
     except (RuntimeError, AssertionError, ValueError) as problem:
         raise InputError(f"the network does not take this photograph: {str(problem).splitlines()[0]}") from None
     shares, visit.top = (values.tolist() for values in probabilities.topk(TOP))
-    names = imagenet_class_names()
     buttons = [f"{names[c]}  {100 * p:.1f} %" for c, p in zip(visit.top, shares, strict=True)]
-    layers = gr.Dropdown(choices=list(map_sizes(model, visit.X())), value=default_layer(model, visit.X()))
-    return [*map(gr.Button, buttons), visit.top[0], layers]
+    layers = gr.Dropdown(choices=list(map_sizes(model, X)), value=default_layer(model, X))
+    return [*map(gr.Button, buttons), visit.top[0], None, layers]
 
 
-def explain(visit, wanted, other, methods, layer, opacity):
-    """Compute the maps and draw them."""
-    if visit.pixels is None or wanted is None:
-        return [gr.skip()] * 2
-    visit.maps = {("for", m): attribute(visit, m, wanted, None, layer) for m in methods}
-    if other is not None and other != wanted:
-        visit.maps |= {("not", m): attribute(visit, m, wanted, other, layer) for m in methods}
-    note(visit, methods, wanted, other, layer)
-    return draw(visit, opacity)
+def explain(visit, tell, wanted, other, methods, layer, opacity):
+    """Compute the maps, those for the class and those for its difference from another, and draw them."""
+    X, y, lines, other = visit.X(), torch.tensor([wanted]), [], None if other == wanted else other
+    visit.maps, visit.curve = {}, ()
+    for place, method in enumerate(methods):
+        for apart in (None,) if other is None else (None, other):
+            tell(place, len(methods))
+            keywords, text = call(method, layer, wanted, apart)
+            if apart is None or "target" in keywords:
+                name = method if apart is None else f"{method}_difference"
+                visit.maps[name] = np.asarray(METHODS[method][0](X, y, visit.model(), **keywords)[0])
+                lines.append(f'np.save("{name}.npy", {text}[0])')
+    photograph = ["--images", visit.named(visit.photograph), "--labels", wanted]
+    visit.note(
+        "Explain",
+        [["saliency_map.py", *photograph], ["gradcam.py", *photograph, "--layer", layer]],
+        [f"y = torch.tensor([{wanted}])", *lines],
+        *("import numpy as np", "import torch", "from visualizers import GradCam, SaliencyMap"),
+    )
+    return draw(visit, tell, opacity), gr.Dropdown(choices=flat(visit), value=next(iter(flat(visit)), None))
 
 
-def draw(visit, opacity):
-    """Lay the maps over the photograph: the pictures for the class, and those of the difference."""
-    photograph = Image.fromarray(visit.pixels) if visit.pixels is not None else None
-    rows = {"for": [], "not": []}
-    for (row, method), heat in visit.maps.items():
-        drawn = Image.fromarray(picture(visit.pixels, heat, method))
-        rows[row].append((Image.blend(photograph, drawn, opacity), method.replace("_", " ")))
-    return rows["for"], gr.Gallery(rows["not"], visible=bool(rows["not"]))
+def flat(visit):
+    """List the maps that have one value a pixel."""
+    return [name for name, heat in visit.maps.items() if heat.ndim == 2]
 
 
-def files(visit):
-    """Write the raw maps, to be downloaded."""
+def draw(visit, tell, opacity):
+    """Lay the maps over the photograph."""
+    photograph = Image.fromarray(visit.pixels) if visit.maps else None
+    drawn = {n: picture(visit.pixels, heat, n.removesuffix("_difference")) for n, heat in visit.maps.items()}
+    return [(Image.blend(photograph, Image.fromarray(d), opacity), n.replace("_", " ")) for n, d in drawn.items()]
+
+
+def delete(visit, tell, method, wanted, step):
+    """Take the most important pixels away: the photograph without them, and the probability so far."""
+    X = visit.X()
+    if method not in visit.maps:
+        raise InputError("choose a map with one value a pixel, such as saliency or gradcam")
+    if visit.curve[:1] != (method,):
+        maps = as_maps(visit.maps[method][None], X)
+        curve = score_curves(visit.model(), X, torch.zeros_like(X), torch.tensor([wanted]), maps, steps=STEPS)
+        visit.curve = method, curve[0, 0], turn_numbers(maps[0], STEPS, 0)[0]
+    _, curve, turns = visit.curve
+    axes = (figure := Figure(figsize=(5, 3), layout="constrained")).subplots()
+    axes.plot(np.linspace(0, 100, STEPS + 1), 100 * curve)
+    axes.plot(100 * step / STEPS, 100 * curve[step], "o")
+    axes.set(xlabel="% of the pixels deleted", ylabel="probability, %", ylim=(0, None))
+    return Image.composite(
+        Image.new("RGB", turns.shape[::-1], "grey"), Image.fromarray(visit.pixels), Image.fromarray(turns <= step)
+    ), figure
+
+
+def measure(visit, tell, wanted):
+    """Measure the maps beside maps that know nothing; see `trust`."""
+    X, y, model = visit.X(), torch.tensor([wanted]), visit.model()
+    maps = {name: visit.maps[name][None] for name in flat(visit)}
+    maps |= {name: control(X, y, model) for name, control in make_controls().items()}
+    rows = [[name] for name in maps]
+    for place, number in enumerate((deletion, insertion, mu_fidelity)):
+        tell(place, 3)
+        for row, value in zip(
+            rows, number(model, X, y, np.stack(list(map(np.asarray, maps.values()))))[:, 0], strict=True
+        ):
+            row.append(round(float(value), 3))
+    return rows
+
+
+def files(visit, tell, opacity):
+    """Write the raw maps and the figure, to be downloaded."""
     if not visit.maps:
         raise InputError("there are no maps yet; drop a photograph, or pick a sample")
-    paths = []
-    for (row, method), heat in visit.maps.items():
-        paths.append(str(visit.folder / f"{method}{'_difference' * (row == 'not')}.npy"))
-        np.save(paths[-1], heat)
-    return paths
+    paths = [visit.folder / f"{name}.npy" for name in visit.maps]
+    for path, heat in zip(paths, visit.maps.values(), strict=True):
+        np.save(path, heat)
+    pictures, titles = zip(*draw(visit, tell, opacity), strict=True)
+    save_figure(
+        image_grid([[visit.pixels, *pictures]], column_titles=["photograph", *titles]),
+        visit.folder / "explained.png",
+    )
+    return [*map(str, paths), str(visit.folder / "explained.png")]
 
 
-def build():
-    """Lay out the tab; returns the listener that looks at a new photograph, and its outputs."""
-    gr.Markdown("What does the network see? Click a class to see what speaks for it.")
+def build(listen):
+    """Lay out the tab; returns what to do once there is a new photograph or network."""
     with gr.Row():
         buttons = [gr.Button("-", size="sm", min_width=120) for _ in range(TOP)]
     with gr.Row():
-        wanted = class_chooser("Class explained")
-        other = class_chooser("and not (the score's difference)", none="-")
+        wanted, other = (
+            class_chooser("Class explained"),
+            class_chooser("and not (the score's difference)", none="-"),
+        )
         layer = gr.Dropdown([], label="Layer of Grad-CAM")
     with gr.Row():
         methods = gr.CheckboxGroup([(m.replace("_", " "), m) for m in METHODS], value=USUAL, label="Methods")
         opacity = gr.Slider(0, 1, 1, step=0.05, label="Map over photograph")
-    options = {
-        "columns": 4,
-        "object_fit": "contain",
-        "height": "auto",
-        "format": "png",
-        "interactive": False,
-        "buttons": ["fullscreen"],
-    }
-    maps = gr.Gallery(label="For the class", elem_id="maps", **options)
-    differences = gr.Gallery(label="For the class and not the other", visible=False, **options)
-    save = gr.Button("Raw maps (.npy)", size="sm")
-    saved = gr.File(label="Files", file_count="multiple", interactive=False, height=140, elem_id="files")
+    maps = shown("Maps", "maps", columns=4)
+    with gr.Accordion("Do these pixels matter? Delete the most important ones first", open=False), gr.Row():
+        with gr.Column():
+            method = gr.Dropdown([], label="By the map")
+            step = gr.Slider(0, STEPS, 0, step=1, label=f"Deleted, in {STEPS} parts")
+            curve = gr.Plot(label="Probability of the class")
+        rest = shown("What is left", "rest")
+    with gr.Accordion("Numbers beside maps that know nothing", open=False):
+        gr.Markdown("Of one photograph they are noise: compare many (`trust/`). Deletion: smaller is better.")
+        numbers = gr.Dataframe(headers=["map", "deletion", "insertion", "mu-fidelity"], interactive=False)
+        listen(gr.Button("Measure", size="sm").click, measure, wanted, numbers)
+    save, saved = (
+        gr.Button("Raw maps (.npy) and figure", size="sm"),
+        gr.Files(label="Files", interactive=False, height=110, elem_id="files"),
+    )
 
-    inputs, outputs = [wanted, other, methods, layer, opacity], [maps, differences]
+    inputs, outputs = [wanted, other, methods, layer, opacity], [maps, method]
     for control in (wanted, other, methods, layer):
-        control.input(answered(explain), inputs, outputs, **QUICK)
+        listen(control.input, explain, inputs, outputs)
     for place, button in enumerate(buttons):
 
-        def click(visit, _, *rest, place=place):
+        def chosen(visit, tell, *rest, place=place):
             if not visit.top:
                 raise InputError("there is no photograph yet; drop one, or pick a sample")
-            return visit.top[place], *explain(visit, visit.top[place], *rest)
+            return visit.top[place], *explain(visit, tell, visit.top[place], *rest[1:])
 
-        button.click(answered(click), inputs, [wanted, *outputs], **QUICK)
-    opacity.release(answered(draw), opacity, outputs, **QUICK)
-    save.click(answered(files), None, saved, **QUICK)
-
-    def fresh(event):
-        event.success(answered(look), None, [*buttons, wanted, layer], **QUICK).success(
-            answered(explain), inputs, outputs, **QUICK
-        )
-
-    return fresh
+        listen(button.click, chosen, inputs, [wanted, *outputs])
+    listen(opacity.release, draw, opacity, maps)
+    for event in (step.release, method.input):
+        listen(event, delete, [method, wanted, step], [rest, curve])
+    listen(save.click, files, opacity, saved)
+    return lambda event: listen(
+        listen(event, look, None, [*buttons, wanted, other, layer]).success, explain, inputs, outputs
+    )

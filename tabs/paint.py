@@ -1,97 +1,82 @@
 """Paint: the photograph in the style of a painting, as it forms."""
 
 import contextlib
-from pathlib import Path
 
 import gradio as gr
 import torch
 
-from data.style_images import SAMPLES, style_image
+from data.style_images import style_image
 from image_utils.errors import InputError
 from image_utils.loading import open_image
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from style_modules.optimise import SOLVERS, check_steps
 from style_utils import as_photograph, style_transfer
 from stylize.settings import COURSE_SETTINGS
-from tabs.visit import LONG, QUICK, Cancelled, answered, cached_network, cancel, drop_area, picture_shown, streamed
+from stylize.solvers import STEPS
+from tabs.visit import Cancelled, cached_network, drop_area, offer, shown
 
-SETTINGS = "starry_tubingen"
-PICTURES = 25  # that are shown while it forms
-
-
-def paintings():
-    """List the paintings offered."""
-    return sorted(map(str, Path("data/paintings").glob("*.jpg"))) or [str(style_image(n)) for n in SAMPLES]
+PAINTINGS = [str(style_image(name)) for name in ("composition_vii", "the_scream", "starry_night")]
+SETTINGS = COURSE_SETTINGS["starry_tubingen"]  # what style_transfer.py takes for a pair of one's own
+PICTURES = 25  # shown while it forms
+NAME = "painting"
 
 
-def paint(visit, tell, size, solver):
-    """Paint, and show the picture as it forms."""
-    if visit.photograph is None or visit.painting is None:
-        raise InputError("a photograph and a painting are needed; drop them, or pick samples")
-    steps = check_steps(solver)
-
-    def show(step):
-        shown = step.step % max(1, steps // PICTURES) == 0
-        try:
-            tell(step.step, steps, [as_photograph(step.image, solver), gr.skip()] if shown else None)
-        except Cancelled:
-            raise KeyboardInterrupt from None  # at which the picture so far is written
-
-    with contextlib.suppress(KeyboardInterrupt):
-        style_transfer(
-            "painting",
-            str(visit.photograph),
-            str(visit.painting),
-            **{**COURSE_SETTINGS[SETTINGS], "image_size": size},
-            content_loss=ContentLoss(),
-            style_loss=StyleLoss(),
-            tv_loss=TotalVariationLoss(),
-            cnn=cached_network("squeezenet1_1", "embedded").features,
-            dtype=torch.float32,
-            solver=solver,
-            callback=show,
-            out=visit.folder,
-        )
-    return kept(visit)
-
-
-def kept(visit):
-    """Show the picture that is there."""
-    file = visit.folder / "painting.png"
-    if not file.exists():
-        return gr.skip(), gr.skip()
-    return open_image(file), gr.DownloadButton(value=str(file), interactive=True)
-
-
-def take(visit, file):
-    """Take an uploaded painting, or one of those offered."""
-    visit.painting = file if file in paintings() else visit.keep(file)
+def take(visit, tell, file):
+    """Take a painting."""
+    visit.painting = visit.keep(file, PAINTINGS)
     return open_image(visit.painting)
 
 
-def build():
+def paint(visit, tell, size, solver):
+    """Paint, and show the picture as it forms; where that is ended, the picture so far is kept."""
+    if visit.photograph is None or visit.painting is None:
+        raise InputError("a photograph and a painting are needed; drop them, or pick samples")
+    losses, steps = (
+        {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()},
+        STEPS[solver],
+    )
+    cnn, settings = cached_network("squeezenet1_1", "embedded").features, SETTINGS | {"image_size": size}
+
+    def show(step):
+        visible = step.step % max(1, steps // PICTURES) == 0
+        try:
+            tell(step.step, steps, (as_photograph(step.image, solver), gr.skip()) if visible else None)
+        except Cancelled:
+            raise KeyboardInterrupt from None  # at which style_transfer writes the picture so far
+
+    pair = ["--content", visit.named(visit.photograph), "--style", visit.named(visit.painting)]
+    words = ["style_transfer.py", *pair, "--size", size, "--solver", solver, "--name", NAME]
+    more = f"**{settings}, **losses, cnn=cnn, dtype=torch.float32, solver={solver!r}"
+    visit.note(
+        "Paint",
+        [words],
+        [
+            'losses = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}',
+            "cnn = load_network().features",
+            f"style_transfer({NAME!r}, {pair[1]!r}, {pair[3]!r}, {more})",
+        ],
+        *("import torch", "from style_modules import ContentLoss, StyleLoss, TotalVariationLoss"),
+        "from style_utils import style_transfer",
+    )
+    how = {"cnn": cnn, "dtype": torch.float32, "solver": solver, "callback": show, "out": visit.folder}
+    with contextlib.suppress(KeyboardInterrupt):
+        style_transfer(NAME, str(visit.photograph), str(visit.painting), **settings, **losses, **how)
+    file = visit.folder / f"{NAME}.png"
+    return open_image(file), gr.DownloadButton(value=str(file), interactive=True)
+
+
+def build(listen):
     """Lay out the tab."""
-    gr.Markdown("The photograph on the left, in the style of a painting.")
     with gr.Row():
         painting = drop_area("Painting", height=220, elem_id="style")
-        offered = gr.Gallery(
-            paintings(), label="Paintings", columns=3, height=220, allow_preview=False, interactive=False
-        )
+        event, picked = offer("Paintings", PAINTINGS, columns=3, height=220, elem_id="paintings")
     with gr.Row():
         with gr.Column(scale=2):
             size = gr.Slider(64, 512, 192, step=32, label="Size, shortest side in pixels")
-            solver = gr.Radio(list(SOLVERS), value="lbfgs", label="Solver")
-            with gr.Row():
-                start, stop = gr.Button("Paint", variant="primary"), gr.Button("Stop, keep it so")
-            status = gr.Markdown(" ", elem_classes="status")
+            solver = gr.Radio(list(STEPS), value="lbfgs", label="Solver")
+            start = gr.Button("Paint", variant="primary")
             download = gr.DownloadButton("The picture (PNG)", interactive=False)
-        picture = picture_shown("The painting", elem_id="painted")
-    outputs = [picture, download]
-    start.click(streamed(paint), [size, solver], outputs, **LONG, show_progress_on=status)
-    stop.click(cancel, queue=False)
-    painting.upload(answered(take), painting, painting, **QUICK)
-
-    def pick(request: gr.Request, event: gr.SelectData):
-        return answered(take)(request, paintings()[event.index])
-
-    offered.select(pick, None, painting, **QUICK)
+        with gr.Column(scale=3):
+            picture = shown("The photograph painted", "painted")
+    listen(event, take, picked, painting)
+    listen(painting.upload, take, painting, painting)
+    listen(start.click, paint, [size, solver], [picture, download])
