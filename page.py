@@ -9,25 +9,21 @@ import signal
 import tempfile
 import threading
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported: it would ask after new versions
-FOLDER = tempfile.TemporaryDirectory(prefix="page-")  # of everything written here; gone when the process ends
-os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = FOLDER.name
+import gradio as gr
 
-import gradio as gr  # noqa: E402
-
-from command_line import assignment_parser, run  # noqa: E402
-from data.networks import EMBEDDED_NAME, network_names  # noqa: E402
-from data.samples import package_folder  # noqa: E402
-from image_utils.errors import InputError  # noqa: E402
-from tabs import dream, explain, fool, paint, read  # noqa: E402
-from tabs.visit import cached_network, cancel, drop_area, leave, offer, streamed  # noqa: E402
+from command_line import assignment_parser, run
+from data.networks import EMBEDDED_NAME, network_names
+from data.samples import package_folder
+from image_utils.errors import InputError
+from tabs import dream, explain, fool, paint, read
+from tabs.visit import cached_network, cancel, drop_area, leave, offer, streamed
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OLD = (60, 1800)  # seconds: how often files shown are looked through, and after how long they are removed
 MAX_WEIGHTS = 600_000_000  # bytes, a VGG's; pictures have a limit of their own
 FROM_FILE = "the file dropped"
 SAMPLES = sorted(map(str, package_folder("foolbox").glob("data/imagenet_*_*.jpg")))
-QUIET = ("share", "run_history", "enable_monitoring", "mcp_server", "ssr_mode", "pwa")  # of Gradio; switched off
+OFF = ("share", "run_history", "enable_monitoring", "mcp_server", "ssr_mode", "pwa")  # Gradio's
 STYLE = """
 footer { display: none !important } .grid-wrap { min-height: 0 !important; max-height: none !important }
 .large img { width: 100%; height: 100%; object-fit: contain !important }
@@ -91,8 +87,8 @@ def build():
     return page
 
 
-def main():
-    """Serve the page until Ctrl-C."""
+def parse():
+    """Parse and check the arguments."""
     parser = assignment_parser(__doc__, images=False, seed=False)
     group = parser.add_argument_group("address")
     group.add_argument("--host", default=LOOPBACK[0], help="to listen at (%(default)s: for this machine alone)")
@@ -101,6 +97,12 @@ def main():
     args = parser.parse_args()
     if args.host not in LOOPBACK and not args.password:
         raise InputError(f"--host {args.host} lets other machines in; add --password")
+    return args
+
+
+def serve(args, folder):
+    """Serve the page until the process is told to end; all files lie in `folder`."""
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
 
     def admit(_, password):
         return secrets.compare_digest(password.encode(), args.password.encode())
@@ -116,16 +118,23 @@ def main():
         quiet=True,
         prevent_thread_lock=True,
         footer_links=[],
-        **dict.fromkeys(QUIET, False),
+        **dict.fromkeys(OFF, False),
     )
     print(f"page.py: open {address} in a browser; Ctrl-C ends it", flush=True)  # noqa: T201
     if args.host not in LOOPBACK:
         print("page.py: other machines are let in; the password travels unencrypted", flush=True)  # noqa: T201
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         threading.Event().wait()
     finally:
         page.close(verbose=False)
+
+
+def main():
+    """Serve the page until Ctrl-C."""
+    args = parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="page-") as folder:
+        serve(args, folder)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import html
 import itertools
+import os
 import queue
 import shlex
 import shutil
@@ -107,7 +108,7 @@ def visit_of(request):
     """Return the visit of a request; a new one where the visitor is new, or was forgotten."""
     key = request.session_hash
     if key not in visits:
-        visits[key] = Visit(Path(tempfile.mkdtemp(prefix="visit-")))
+        visits[key] = Visit(Path(tempfile.mkdtemp(prefix="visit-", dir=os.environ.get("GRADIO_TEMP_DIR"))))
         if len(visits) > VISITORS:
             shutil.rmtree(visits.popitem(last=False)[1].folder, ignore_errors=True)
     visits.move_to_end(key)
