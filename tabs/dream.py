@@ -6,7 +6,6 @@ import torch
 from data.samples import imagenet_class_names
 from image_utils.errors import InputError
 from image_utils.writing import save_image
-from networks.ascent import is_shown
 from tabs.visit import class_chooser, shown
 from visualizers import ClassVisualization
 from visualizers.class_visualization import RECIPES, to_picture
@@ -21,8 +20,8 @@ def dream(visit, tell, wanted, recipe, steps, seed):
         raise InputError("choose a class to dream of")
 
     def show(step):
-        visible = is_shown(step.iteration, steps, SHOW_EVERY)
-        tell(step.iteration, steps, (to_picture(step.images[:1], recipe), gr.skip()) if visible else None)
+        visible = step.is_shown(SHOW_EVERY)
+        tell(step.iteration, steps, (to_picture(step.image, recipe), gr.skip()) if visible else None)
 
     how = {"recipe": recipe, "seed": int(seed), "num_iterations": steps, "generate_plots": False}
     made = ClassVisualization().create_class_visualization(

@@ -1,6 +1,6 @@
 """Explain: the network's classes for a photograph, maps of what speaks for one of them, and whether they tell."""
 
-import inspect
+from functools import partial
 
 import gradio as gr
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+import attributions
 from data.samples import imagenet_class_names
 from explain.pictures import picture
 from fooling_image import seen
@@ -23,25 +24,30 @@ from visualizers import GradCam, SaliencyMap
 
 TOP = 5  # classes offered as buttons
 STEPS = 24  # of the deletion slider
-METHODS = {  # by name: the library's method, and its keywords
+METHODS = {  # the library's own calls, which take a target; what else there is comes from `attributions`
     "saliency": (SaliencyMap().compute_saliency_maps, {}),
     "guided_backprop": (GradCam().guided_backprop, {"functional": "guide"}),
     "gradcam": (GradCam().grad_cam, {"normalize": "image"}),
     "guided_gradcam": (GradCam().guided_grad_cam, {"functional": "guide", "normalize": "image"}),
 }
 USUAL = ["saliency", "guided_backprop", "gradcam"]
+NAMES = [*METHODS, *(name for name in attributions.NAMES if name not in METHODS)]
 
 
 def call(method, layer, wanted, other):
-    """Return the keywords of a method, and how the whole call is written in Python."""
+    """Return a method as a function of (X, y, model), and how its call is written in Python."""
+    if method not in METHODS:
+        text = f"methods([{method!r}], layer={layer!r})[{method!r}](X, y, model)"
+        return attributions.methods([method], layer=layer)[method], text
     function, keywords = METHODS[method]
-    takes = inspect.signature(function).parameters
-    given = keywords | ({"layer": layer} if "layer" in takes else {})
+    given = keywords | ({"layer": layer} if "gradcam" in method else {})
     text = "".join(f", {name}={value!r}" for name, value in given.items())
-    if other is not None and "target" in takes:
+    if other is not None:
         given["target"] = lambda scores: scores[:, wanted] - scores[:, other]
         text += f", target=lambda scores: scores[:, {wanted}] - scores[:, {other}]"
-    return given, f"{type(function.__self__).__name__}().{function.__name__}(X, y, model{text})"
+    return partial(
+        function, **given
+    ), f"{type(function.__self__).__name__}().{function.__name__}(X, y, model{text})"
 
 
 def look(visit, tell):
@@ -59,70 +65,70 @@ def look(visit, tell):
 
 def explain(visit, tell, wanted, other, methods, layer, opacity):
     """Compute the maps, those for the class and those for its difference from another, and draw them."""
-    X, y, lines, other = visit.X(), torch.tensor([wanted]), [], None if other == wanted else other
-    visit.maps, visit.curve = {}, ()
-    for place, method in enumerate(methods):
-        for apart in (None,) if other is None else (None, other):
-            tell(place, len(methods))
-            keywords, text = call(method, layer, wanted, apart)
-            if apart is None or "target" in keywords:
-                name = method if apart is None else f"{method}_difference"
-                visit.maps[name] = np.asarray(METHODS[method][0](X, y, visit.model(), **keywords)[0])
-                lines.append(f'np.save("{name}.npy", {text}[0])')
+    X, y, lines = visit.X(), torch.tensor([wanted]), []
+    visit.maps, pairs = {}, [(method, None) for method in methods]
+    if other is not None and other != wanted:
+        pairs += [(method, other) for method in methods if method in METHODS]
+    for place, (method, apart) in enumerate(pairs):
+        tell(place, len(pairs))
+        name = method if apart is None else f"{method}_difference"
+        function, text = call(method, layer, wanted, apart)
+        visit.maps[name] = np.asarray(function(X, y, visit.model())[0])
+        lines.append(f'np.save("{name}.npy", {text}[0])')
     photograph = ["--images", visit.named(visit.photograph), "--labels", wanted]
     visit.note(
         "Explain",
         [["saliency_map.py", *photograph], ["gradcam.py", *photograph, "--layer", layer]],
         [f"y = torch.tensor([{wanted}])", *lines],
-        *("import numpy as np", "import torch", "from visualizers import GradCam, SaliencyMap"),
+        *(
+            "import numpy as np",
+            "import torch",
+            "from functools import partial",
+            "from attributions import methods",
+        ),
+        "from visualizers import GradCam, SaliencyMap",
     )
-    return draw(visit, tell, opacity), gr.Dropdown(choices=flat(visit), value=next(iter(flat(visit)), None))
+    return draw(visit, tell, opacity)
 
 
-def flat(visit):
-    """List the maps that have one value a pixel."""
-    return [name for name, heat in visit.maps.items() if heat.ndim == 2]
+def kind(name):
+    """Say which of the pictures of `explain.pictures` a map is drawn as."""
+    method = name.removesuffix("_difference")
+    return method if method in METHODS else "saliency"
 
 
 def draw(visit, tell, opacity):
     """Lay the maps over the photograph."""
     photograph = Image.fromarray(visit.pixels) if visit.maps else None
-    drawn = {n: picture(visit.pixels, heat, n.removesuffix("_difference")) for n, heat in visit.maps.items()}
+    drawn = {n: picture(visit.pixels, heat, kind(n)) for n, heat in visit.maps.items()}
     return [(Image.blend(photograph, Image.fromarray(d), opacity), n.replace("_", " ")) for n, d in drawn.items()]
 
 
-def delete(visit, tell, method, wanted, step):
+def delete(visit, tell, method, wanted, layer, step):
     """Take the most important pixels away: the photograph without them, and the probability so far."""
-    X = visit.X()
-    if method not in visit.maps:
-        raise InputError("choose a map with one value a pixel, such as saliency or gradcam")
-    if visit.curve[:1] != (method,):
-        maps = as_maps(visit.maps[method][None], X)
-        curve = score_curves(visit.model(), X, torch.zeros_like(X), torch.tensor([wanted]), maps, steps=STEPS)
-        visit.curve = method, curve[0, 0], turn_numbers(maps[0], STEPS, 0)[0]
+    X, y, model, key = visit.X(), torch.tensor([wanted]), visit.model(), (method, wanted, layer, visit.network)
+    if visit.curve[:1] != (key,):
+        maps = as_maps(attributions.methods([method], layer=layer)[method](X, y, model), X)
+        curve = score_curves(model, X, torch.zeros_like(X), y, maps, steps=STEPS)[0, 0]
+        visit.curve = key, curve, turn_numbers(maps[0], STEPS, 0)[0]
     _, curve, turns = visit.curve
     axes = (figure := Figure(figsize=(5, 3), layout="constrained")).subplots()
-    axes.plot(np.linspace(0, 100, STEPS + 1), 100 * curve)
-    axes.plot(100 * step / STEPS, 100 * curve[step], "o")
-    axes.set(xlabel="% of the pixels deleted", ylabel="probability, %", ylim=(0, None))
-    return Image.composite(
-        Image.new("RGB", turns.shape[::-1], "grey"), Image.fromarray(visit.pixels), Image.fromarray(turns <= step)
-    ), figure
+    axes.plot(curve)
+    axes.plot(step, curve[step], "o")
+    axes.set(xlabel=f"parts of {STEPS} deleted", ylabel="probability of the class", ylim=(0, 1.02))
+    gone = Image.fromarray(turns <= step)
+    return Image.composite(Image.new("RGB", gone.size, "grey"), Image.fromarray(visit.pixels), gone), figure
 
 
-def measure(visit, tell, wanted):
-    """Measure the maps beside maps that know nothing; see `trust`."""
-    X, y, model = visit.X(), torch.tensor([wanted]), visit.model()
-    maps = {name: visit.maps[name][None] for name in flat(visit)}
-    maps |= {name: control(X, y, model) for name, control in make_controls().items()}
-    rows = [[name] for name in maps]
+def measure(visit, tell, wanted, methods, layer):
+    """Measure the methods beside maps that know nothing; see `trust`."""
+    X, y, model, values = visit.X(), torch.tensor([wanted]), visit.model(), []
+    judged = attributions.methods(methods, layer=layer) | make_controls()
+    maps = np.stack([as_maps(method(X, y, model), X)[0] for method in judged.values()])
     for place, number in enumerate((deletion, insertion, mu_fidelity)):
         tell(place, 3)
-        for row, value in zip(
-            rows, number(model, X, y, np.stack(list(map(np.asarray, maps.values()))))[:, 0], strict=True
-        ):
-            row.append(round(float(value), 3))
-    return rows
+        values.append(number(model, X, y, maps)[:, 0].round(3).tolist())
+    return [[name, *row] for name, *row in zip(judged, *values, strict=True)]
 
 
 def files(visit, tell, opacity):
@@ -151,39 +157,39 @@ def build(listen):
         )
         layer = gr.Dropdown([], label="Layer of Grad-CAM")
     with gr.Row():
-        methods = gr.CheckboxGroup([(m.replace("_", " "), m) for m in METHODS], value=USUAL, label="Methods")
+        methods = gr.CheckboxGroup([(m.replace("_", " "), m) for m in NAMES], value=USUAL, label="Methods")
         opacity = gr.Slider(0, 1, 1, step=0.05, label="Map over photograph")
     maps = shown("Maps", "maps", columns=4)
     with gr.Accordion("Do these pixels matter? Delete the most important ones first", open=False), gr.Row():
         with gr.Column():
-            method = gr.Dropdown([], label="By the map")
+            method = gr.Dropdown(NAMES, value="gradcam", label="By the map")
             step = gr.Slider(0, STEPS, 0, step=1, label=f"Deleted, in {STEPS} parts")
             curve = gr.Plot(label="Probability of the class")
         rest = shown("What is left", "rest")
     with gr.Accordion("Numbers beside maps that know nothing", open=False):
         gr.Markdown("Of one photograph they are noise: compare many (`trust/`). Deletion: smaller is better.")
         numbers = gr.Dataframe(headers=["map", "deletion", "insertion", "mu-fidelity"], interactive=False)
-        listen(gr.Button("Measure", size="sm").click, measure, wanted, numbers)
+        listen(gr.Button("Measure", size="sm").click, measure, [wanted, methods, layer], numbers)
     save, saved = (
         gr.Button("Raw maps (.npy) and figure", size="sm"),
         gr.Files(label="Files", interactive=False, height=110, elem_id="files"),
     )
 
-    inputs, outputs = [wanted, other, methods, layer, opacity], [maps, method]
+    inputs = [wanted, other, methods, layer, opacity]
     for control in (wanted, other, methods, layer):
-        listen(control.input, explain, inputs, outputs)
+        listen(control.input, explain, inputs, maps)
     for place, button in enumerate(buttons):
 
         def chosen(visit, tell, *rest, place=place):
             if not visit.top:
                 raise InputError("there is no photograph yet; drop one, or pick a sample")
-            return visit.top[place], *explain(visit, tell, visit.top[place], *rest[1:])
+            return visit.top[place], explain(visit, tell, visit.top[place], *rest[1:])
 
-        listen(button.click, chosen, inputs, [wanted, *outputs])
+        listen(button.click, chosen, inputs, [wanted, maps])
     listen(opacity.release, draw, opacity, maps)
     for event in (step.release, method.input):
-        listen(event, delete, [method, wanted, step], [rest, curve])
+        listen(event, delete, [method, wanted, layer, step], [rest, curve])
     listen(save.click, files, opacity, saved)
     return lambda event: listen(
-        listen(event, look, None, [*buttons, wanted, other, layer]).success, explain, inputs, outputs
+        listen(event, look, None, [*buttons, wanted, other, layer]).success, explain, inputs, maps
     )

@@ -5,6 +5,7 @@ import contextlib
 import gradio as gr
 import torch
 
+from data.networks import EMBEDDED_NAME
 from data.style_images import style_image
 from image_utils.errors import InputError
 from image_utils.loading import open_image
@@ -18,6 +19,7 @@ PAINTINGS = [str(style_image(name)) for name in ("composition_vii", "the_scream"
 SETTINGS = COURSE_SETTINGS["starry_tubingen"]  # what style_transfer.py takes for a pair of one's own
 PICTURES = 25  # shown while it forms
 NAME = "painting"
+NETWORK = (EMBEDDED_NAME, "embedded")
 
 
 def take(visit, tell, file):
@@ -34,7 +36,7 @@ def paint(visit, tell, size, solver):
         {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()},
         STEPS[solver],
     )
-    cnn, settings = cached_network("squeezenet1_1", "embedded").features, SETTINGS | {"image_size": size}
+    cnn, settings = cached_network(*NETWORK).features, SETTINGS | {"image_size": size}
 
     def show(step):
         visible = step.step % max(1, steps // PICTURES) == 0
@@ -45,17 +47,17 @@ def paint(visit, tell, size, solver):
 
     pair = ["--content", visit.named(visit.photograph), "--style", visit.named(visit.painting)]
     words = ["style_transfer.py", *pair, "--size", size, "--solver", solver, "--name", NAME]
-    more = f"**{settings}, **losses, cnn=cnn, dtype=torch.float32, solver={solver!r}"
+    more = f"**{settings}, **losses, cnn=model.features, dtype=torch.float32, solver={solver!r}"
     visit.note(
         "Paint",
         [words],
         [
             'losses = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}',
-            "cnn = load_network().features",
             f"style_transfer({NAME!r}, {pair[1]!r}, {pair[3]!r}, {more})",
         ],
         *("import torch", "from style_modules import ContentLoss, StyleLoss, TotalVariationLoss"),
         "from style_utils import style_transfer",
+        network=NETWORK,
     )
     how = {"cnn": cnn, "dtype": torch.float32, "solver": solver, "callback": show, "out": visit.folder}
     with contextlib.suppress(KeyboardInterrupt):

@@ -86,9 +86,9 @@ class Visit:
         """Return what the visitor calls a file: an upload by its name alone."""
         return Path(file).name if Path(file).is_relative_to(self.folder) else str(file)
 
-    def note(self, tab, commands, lines, *imports):
+    def note(self, tab, commands, lines, *imports, network=None):
         """Keep what gives the same as a tab: command lines as words, and Python that may use `model` and `X`."""
-        name, weights = self.network[0], self.named(self.network[1])
+        name, weights = network or (self.network[0], self.named(self.network[1]))
         body = [f"model = load_network({name!r}, {weights!r})", *lines]
         if "X" in "".join(lines):
             imports += "from image_utils.loading import load_image", "from image_utils.pixels import to_input"
