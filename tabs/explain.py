@@ -45,9 +45,8 @@ def call(method, layer, wanted, other):
     if other is not None:
         given["target"] = lambda scores: scores[:, wanted] - scores[:, other]
         text += f", target=lambda scores: scores[:, {wanted}] - scores[:, {other}]"
-    return partial(
-        function, **given
-    ), f"{type(function.__self__).__name__}().{function.__name__}(X, y, model{text})"
+    owner = type(function.__self__).__name__
+    return partial(function, **given), f"{owner}().{function.__name__}(X, y, model{text})"
 
 
 def look(visit, tell):

@@ -9,6 +9,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -66,7 +67,7 @@ def test_explain_lines_give_the_same_bytes(visit, beside):
     run_lines(visit, "Explain")
     assert len(files) == 10
     for file in files[:-1]:
-        name = os.path.basename(file)
+        name = Path(file).name
         assert (beside / name).read_bytes() == (visit.folder / name).read_bytes()
 
 
