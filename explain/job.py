@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +85,11 @@ def explain_folder(args):
     device = choose_device("cpu" if args.engine == "ray" else args.device)
     model = load_named_network(args)
     weights = _digest(model)
-    layer, classes = try_out(make_ready(model, device), args.methods, SIZE)
+    reasons, layer, classes = try_out(make_ready(model, device), args.methods, SIZE)
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(method for method in reasons if reasons[method] == reason)
+        sys.stderr.write(f"explain: without {names}: {reason}\n")
+    methods = tuple(method for method in args.methods if method not in reasons)
     names = class_names(classes)
     labels = label_source(args.labels, folder, names, without=out)
     require_images(folder, without=out)
@@ -92,7 +97,7 @@ def explain_folder(args):
     settings = {
         "folder": printable(folder),
         "limit": args.limit,
-        "methods": list(args.methods),
+        "methods": list(methods),
         "layer": layer,
         "network": args.network,
         "weights": weights,
@@ -101,7 +106,7 @@ def explain_folder(args):
         "batch_size": args.batch_size,
         "shard_size": args.shard_size,
     }
-    plan = Plan(str(folder), str(out), tuple(args.methods), args.save, args.batch_size, names, layer)
+    plan = Plan(str(folder), str(out), methods, args.save, args.batch_size, names, layer)
     with runs.locked(out):
         runs.agree(out, settings)
         runs.sweep(out)

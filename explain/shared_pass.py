@@ -78,18 +78,31 @@ def try_out(model, methods, size):
         size: side of the square images.
 
     Returns:
-        (layer, classes): dotted name of Grad-CAM's layer, or None without it; the number of classes.
+        (reasons, layer, classes): dict from each method that does not work on this network to a sentence why;
+        dotted name of Grad-CAM's layer, or None without it; the number of classes.
 
     Raises:
-        InputError: the network does not take such images, or a method does not work on it.
+        InputError: the network does not take such images, or no method works on it.
     """
     x = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
+    y = torch.full((1,), -1, device=x.device)
+    reasons, layer = {}, None
     try:
-        layer = default_layer(model, x) if set(methods) & LOCALISED else None
-        scores, _, _ = explain_batch(model, x, torch.full((1,), -1, device=x.device), methods, layer)
+        for method, needing in (("gradcam", LOCALISED), ("guided_backprop", GUIDED)):
+            if needing.isdisjoint(methods):
+                continue
+            try:
+                layer = default_layer(model, x) if method == "gradcam" else layer
+                explain_batch(model, x, y, (method,), layer)
+            except InputError as problem:
+                reasons |= {other: str(problem) for other in methods if other in needing and other not in reasons}
+        left = [method for method in methods if method not in reasons]
+        if not left:
+            raise InputError(reasons[methods[0]])
+        scores, _, _ = explain_batch(model, x, y, left, layer)
     except InputError:
         raise
     except (RuntimeError, AssertionError, ValueError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise InputError(f"the network does not take images of {size} x {size} pixels: {reason}") from None
-    return layer, scores.shape[1]
+    return reasons, layer if LOCALISED & set(left) else None, scores.shape[1]

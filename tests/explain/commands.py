@@ -13,7 +13,7 @@ from command_line import run
 
 def explain(*arguments):
     """Returns (exit status, standard output, standard error)."""
-    from explain.__main__ import main
+    from explain.command import main
 
     out, err, status = io.StringIO(), io.StringIO(), 0
     with (

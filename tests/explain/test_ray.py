@@ -25,7 +25,7 @@ import sys, time
 from pathlib import Path
 from command_line import run
 from explain import on_ray
-from explain.__main__ import main
+from explain.command import main
 
 signs = Path(sys.argv.pop(1))
 

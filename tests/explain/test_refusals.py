@@ -59,7 +59,7 @@ def test_without_pyarrow_there_is_one_line(tmp_path):
     (tmp_path / "in" / "a.jpg").write_bytes(b"")
     code = (
         "import sys; sys.modules['pyarrow'] = None; sys.argv = ['explain', *sys.argv[1:]];"
-        "from command_line import run; from explain.__main__ import main; run(main)"
+        "from command_line import run; from explain.command import main; run(main)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "in", "--out", tmp_path / "out"],
@@ -68,4 +68,25 @@ def test_without_pyarrow_there_is_one_line(tmp_path):
         text=True,
     )
     assert ended.returncode == 2 and ended.stderr.count("\n") == 1 and "pyarrow is not installed" in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_interrupts_while_modules_are_imported_end_in_one_line(tmp_path):
+    """At the import of one module after another; the process sends the signal to itself."""
+    code = """
+import builtins, os, runpy, signal, sys
+name, real = sys.argv.pop(1), builtins.__import__
+def watched(module, *rest, **options):
+    if module == name:
+        os.kill(os.getpid(), signal.SIGINT)
+    return real(module, *rest, **options)
+builtins.__import__ = watched
+runpy.run_module("explain", run_name="__main__", alter_sys=True)
+"""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(b"")
+    for name in ("argparse", "numpy", "torch", "explain.listing"):
+        command = [sys.executable, "-c", code, name, tmp_path / "in", "--out", tmp_path / "out"]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "explain: interrupted\n"), name
     assert not (tmp_path / "out").exists()

@@ -129,7 +129,7 @@ import itertools, os, signal, sys
 from pathlib import Path
 import torch
 from command_line import run
-from explain.__main__ import main
+from explain.command import main
 import explain.job, PIL.JpegImagePlugin, torchvision
 arguments, parts = sys.argv[1:-1], Path(sys.argv[-1])
 move = Path.replace
@@ -307,3 +307,13 @@ def test_settings_say_what_determines_the_result(finished):
     settings = json.loads((finished / "run.json").read_text())
     assert settings["layer"] == "features.12" and settings["methods"] == list(METHODS)
     assert not {"device", "engine", "workers"} & settings.keys()
+
+
+def test_a_network_without_relus_gets_the_methods_that_apply(folder, tmp_path):
+    arguments = (folder, "--network", "efficientnet_b0", "--weights", "random", "--limit", 2, *SMALL)
+    status, _, said = explain(*arguments, "--out", tmp_path / "out")
+    first, last = said.splitlines()
+    assert status == 0 and last.startswith("explain: 2 images, 0 with an error")
+    assert first.startswith("explain: without guided_backprop, guided_gradcam: the network runs no ReLU")
+    assert set(manifest(tmp_path / "out")["method"].to_pylist()) == {"saliency", "gradcam"}
+    assert_refused(*arguments, "--out", tmp_path / "other", "--methods", "guided_backprop", word="no ReLU")

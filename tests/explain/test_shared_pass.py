@@ -101,6 +101,7 @@ def test_the_embedded_network(squeezenet, photographs):
 
 def test_grad_cams_layer_and_the_number_of_classes_are_found(squeezenet):
     assert try_out(make_ready(copy.deepcopy(squeezenet), torch.device("cpu")), METHODS, 224) == (
+        {},
         "features.12",
         1000,
     )
@@ -110,8 +111,31 @@ def test_what_cannot_work_is_known_first():
     with pytest.raises(InputError, match="does not take images of 224 x 224"):
         try_out(nn.Sequential(nn.Flatten(), nn.Linear(7, 2)), ["saliency"], 224)
     with pytest.raises(InputError, match="no ReLU"):
-        try_out(tiny_net(smooth=True, dtype=torch.float32), METHODS, 32)
-    assert try_out(tiny_net(dtype=torch.float32), ["saliency"], 32) == (None, 7)
+        try_out(tiny_net(smooth=True, dtype=torch.float32), ["guided_backprop"], 32)
+    assert try_out(tiny_net(dtype=torch.float32), ["saliency"], 32) == ({}, None, 7)
+
+
+class Flat(nn.Module):
+    """No layer of it makes maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 9), nn.ReLU(), nn.Linear(9, 4))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def test_methods_that_do_not_apply_are_named_and_left_out():
+    guided = {"guided_backprop", "guided_gradcam"}
+    reasons, layer, _ = try_out(tiny_net(smooth=True, dtype=torch.float32), METHODS, 32)
+    assert reasons.keys() == guided and all("no ReLU" in reason for reason in reasons.values())
+    assert layer == "features"
+    reasons, layer, classes = try_out(Flat(), METHODS, 8)
+    assert reasons.keys() == {"gradcam", "guided_gradcam"} and (layer, classes) == (None, 4)
+    assert all("no layer" in reason for reason in reasons.values())
+    reasons, layer, _ = try_out(tiny_net(smooth=True, dtype=torch.float32), ["saliency", "guided_gradcam"], 32)
+    assert reasons.keys() == {"guided_gradcam"} and layer is None
 
 
 def test_a_layer_that_does_not_matter():
