@@ -1,0 +1,210 @@
+"""How many small mistakes the tests notice: one changed line at a time, against the tests of its module.
+
+    python -m benchmarks.mutation                             a sample of 150 over all rooms: hours
+    python -m benchmarks.mutation --rooms explain --num 30    some rooms or files, fewer mutants
+    python -m benchmarks.mutation --seed 1                    another sample
+
+Each mutant is one change in a copy of the tree: a comparison or an operation swapped, a number moved by one, a
+truth value turned round, a condition negated, a call left out, a result replaced by None. The tests that import
+the module run until one fails; a mutant under which all pass has survived. Nothing is done twice: results are kept
+in --results, and the same command goes on where it was. Whether a survivor does harm is for a person to judge.
+"""
+
+import argparse
+import ast
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = ("tests", "benchmarks", "docs", "distribution", "report")
+SECONDS = 600  # of processor time for the tests of a mutant, which may have no end
+SWAPS = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Add,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: in a file, from a start to an end (line and column each, in bytes), to another text."""
+
+    file: str
+    start: tuple
+    end: tuple
+    before: str
+    after: str
+
+    def key(self):
+        """Return what tells it from all others."""
+        return json.dumps(asdict(self))
+
+    def apply(self, source):
+        """Return a file's content with the change."""
+        lines = source.encode().splitlines(keepends=True)
+        (top, left), (bottom, right) = self.start, self.end
+        head = b"".join(lines[: top - 1]) + lines[top - 1][:left]
+        tail = lines[bottom - 1][right:] + b"".join(lines[bottom:])
+        return (head + self.after.encode() + tail).decode()
+
+
+def mutants_of(file, source):
+    """List the mutants of a file."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        for other in changes(node):
+            place = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+            before = ast.get_source_segment(source, node)
+            if "\n" not in before and len(before) < 120:
+                found.append(Mutant(file, *place, before, other))
+    return sorted(set(found), key=lambda m: (m.start, m.end, m.after))
+
+
+def changes(node):
+    """Yield the texts that take a node's place."""
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+        yield unparse(node, ops=[SWAPS[type(node.ops[0])](), *node.ops[1:]])
+    elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in SWAPS:
+        yield unparse(node, op=SWAPS[type(node.op)]())
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
+        yield f"({ast.unparse(node.operand)})"
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield repr(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        yield repr(node.value + 1)
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield "pass"
+    elif isinstance(node, ast.Return) and node.value is not None:
+        yield "return None"
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) < 2:
+        yield f"({ast.unparse(node.func.value)})"  # without the method: no clamp, no abs, no clone
+    elif isinstance(node, ast.IfExp):
+        yield f"({ast.unparse(node.body)})"
+
+
+def unparse(node, **fields):
+    """Write a node with some of its fields replaced."""
+    others = {name: value for name, value in ast.iter_fields(node) if name not in fields}
+    return f"({ast.unparse(ast.fix_missing_locations(type(node)(**others, **fields)))})"
+
+
+def modules(rooms):
+    """List the modules whose mutants are drawn, of all rooms or of some (folders or files)."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = [name for name in listed.stdout.splitlines() if Path(name).parts[0] not in LEFT_OUT]
+    return [name for name in files if not rooms or any(name == r or name.startswith(f"{r}/") for r in rooms)]
+
+
+def tests_of(file):
+    """List the test files of a module: the one that is called like it first, then those that import it."""
+    module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    room, _, name = module.rpartition(".")
+    wanted = {module, f"from {room} import" if room else module}
+    chosen = []
+    for test in sorted((ROOT / "tests").rglob("test_*.py")):
+        if test.stem == "test_ray" and name != "on_ray":  # minutes, for what other tests ask as well
+            continue
+        text = test.read_text()
+        own = test.stem.startswith(f"test_{name}") and (not room or room.split(".")[0] in test.parts)
+        if own or any(f"{word} " in text or f'"{word}"' in text for word in wanted):
+            chosen.append((not own, str(test.relative_to(ROOT))))
+    mirrored = [
+        str(test.relative_to(ROOT)) for test in (ROOT / "tests" / room.replace(".", "/")).glob("test_*.py")
+    ]
+    return list(dict.fromkeys([name for _, name in sorted(chosen)] + (mirrored if room else [])))
+
+
+def survives(tree, mutant):
+    """Run the tests of a mutant in a process of its own; returns whether they all passed."""
+    file = tree / mutant.file
+    source = file.read_text()
+    child = 0
+    try:
+        file.write_text(mutant.apply(source))
+        child = os.fork()
+        if child == 0:
+            _run_tests(tree, tests_of(mutant.file))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        file.write_text(source)
+
+
+def _run_tests(tree, tests):
+    """Run tests until one fails, and end the process with pytest's exit status."""
+    status = 1
+    try:
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        os.chdir(tree)
+        sys.path[:] = [str(tree), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
+        for name in [name for name in sys.modules if name.split(".")[0] in ("benchmarks",)]:
+            del sys.modules[name]
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+        import pytest
+
+        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+    finally:
+        os._exit(status)
+
+
+def main():
+    """Draw mutants, run their tests, print the score and the survivors."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rooms", nargs="+", default=[], metavar="ROOM", help="folders or files (all)")
+    parser.add_argument("--num", type=int, default=150, metavar="N", help="how many (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample (%(default)s)")
+    parser.add_argument(
+        "--results", type=Path, default=Path("mutants.jsonl"), metavar="FILE", help="(%(default)s)"
+    )
+    args = parser.parse_args()
+    every = [mutant for file in modules(args.rooms) for mutant in mutants_of(file, (ROOT / file).read_text())]
+    drawn = random.Random(args.seed).sample(every, min(args.num, len(every)))
+    known = {}
+    if args.results.exists():
+        known = dict(json.loads(line) for line in args.results.read_text().splitlines())
+    import torch  # in this process, so that each mutant's has it without importing it again
+    import torchvision  # noqa: F401
+
+    torch.set_num_threads(1)
+    os.environ.setdefault("COURSE_REFERENCE", str(ROOT.parent / "shared" / "reference"))
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__"))
+        for number, mutant in enumerate(drawn, start=1):
+            if mutant.key() not in known:
+                known[mutant.key()] = survives(tree, mutant)
+                with args.results.open("a") as results:
+                    results.write(json.dumps([mutant.key(), known[mutant.key()]]) + "\n")
+            sys.stderr.write(f"{number} of {len(drawn)}\r")
+    left = [mutant for mutant in drawn if known[mutant.key()]]
+    sys.stdout.write(f"{len(drawn) - len(left)} of {len(drawn)} mutants killed, of {len(every):,} in all\n")
+    for mutant in left:
+        sys.stdout.write(f"{mutant.file}:{mutant.start[0]}: {mutant.before}  ->  {mutant.after}\n")
+
+
+if __name__ == "__main__":
+    main()
