@@ -3,6 +3,7 @@
 python -m benchmarks                      all groups
 python -m benchmarks attribution style    some; the groups take from one minute to forty
 python -m benchmarks --json rows.json     also as a file
+python -m benchmarks style --append       and into benchmarks/README.md, in this processor's section
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.kept import keep
 from benchmarks.measure import machine
 from command_line import run
 from image_utils.writing import save_json
@@ -40,6 +42,7 @@ def main():
     options.add_argument("--rounds", type=int, metavar="N", help="counted rounds (7)")
     options.add_argument("--device", help="auto, cpu or cuda (auto)")
     options.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON, too")
+    parser.add_argument("--append", action="store_true", help="keep the tables in benchmarks/README.md")
     args = parser.parse_args()
     names = args.groups or [*GROUPS, *TABLES]
     unknown = set(names) - set(GROUPS) - set(TABLES)
@@ -50,15 +53,22 @@ def main():
     device = choose_device(args.device or "auto")
     facts = machine(device)
     say(", ".join(f"{key} {value}" for key, value in facts.items()) + "\n")
-    records = []
+    records, measured = [], {}
+
+    def tell(name, table):
+        say(table)
+        measured[name] = measured.get(name, "") + table + "\n"
+
     for name in tqdm(names, unit="group", disable=None):
         if name in TABLES:
             module, function = TABLES[name]
-            say(getattr(importlib.import_module(module), function)() + "\n")
+            tell(name, getattr(importlib.import_module(module), function)() + "\n")
             continue
         for row in importlib.import_module(GROUPS[name]).measure_rows(rounds=args.rounds or 7, device=device):
-            say(row.table())
+            tell(name, row.table())
             records.append(row.record())
+    if args.append:
+        keep(measured, facts)
     if args.json:
         save_json({"machine": facts, "rows": records}, args.json)
 
