@@ -1,5 +1,6 @@
 """Type hints are there and agree with one another, in the rooms that pyproject.toml lists for mypy."""
 
+import os
 import subprocess
 import sys
 
@@ -12,7 +13,11 @@ pytest.importorskip("mypy")
 
 def mypy(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "mypy", "--no-color-output", *arguments], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "mypy", "--no-color-output", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
 
 
@@ -22,6 +27,7 @@ def test_hints_agree(tmp_path):
 
 
 def test_a_caller_sees_the_hints(tmp_path):
-    wrong = "from data.samples import load_imagenet_val\nload_imagenet_val(num='five')\n"
-    done = mypy("--cache-dir", str(tmp_path), "-c", wrong)
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("from data.samples import load_imagenet_val\nload_imagenet_val(num='five')\n")
+    done = mypy("--cache-dir", str(tmp_path), str(wrong))
     assert done.returncode == 1 and 'incompatible type "str"; expected "int | None"' in done.stdout
