@@ -1,7 +1,7 @@
 # Two commands:
 #   make figures   every root script, with its figures under visualization/ and styles_images/
 #   make test      format, lint and the whole test suite
-# and: make writeup, the report as a PDF; make bench, our speed beside the peers'.
+# and: make page, the same in a browser; make writeup, the report as a PDF; make bench, our speed beside the peers'.
 # All build .venv first, once. PYTHON=python3.12 make ... picks another interpreter (3.10 or newer).
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SCRIPTS := $(wildcard saliency_map.py gradcam.py fooling_image.py class_visualization.py style_transfer.py)
 
-.PHONY: figures test writeup bench format clean help
+.PHONY: figures test page writeup bench format clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -17,11 +17,15 @@ help:
 
 figures: $(VENV)/installed
 	@set -e; for script in $(SCRIPTS); do echo "$$script"; $(BIN)/python $$script; done
+	$(BIN)/python -m docs.make_index
 
 test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n 2
+
+page: $(VENV)/installed-page
+	$(BIN)/python page.py
 
 writeup: $(VENV)/installed
 	$(BIN)/python -m course.writeup
@@ -46,10 +50,14 @@ $(VENV)/installed: requirements.txt torchvision_cure.py | $(BIN)/python
 	$(BIN)/python torchvision_cure.py
 	@touch $@
 
+$(VENV)/installed-page: $(VENV)/installed requirements-page.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-page.txt
+	@touch $@
+
 $(VENV)/installed-bench: $(VENV)/installed requirements-bench.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-bench.txt
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-page.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	@touch $@

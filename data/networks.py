@@ -58,6 +58,13 @@ def load_network(name: str = EMBEDDED_NAME, weights: str | Path = "embedded") ->
     return network.eval().requires_grad_(False)
 
 
+def network_names() -> list[str]:
+    """List torchvision's classification networks."""
+    from torchvision import models
+
+    return models.list_models(module=models)
+
+
 def build_network(name: str) -> nn.Module:
     """Build a torchvision classification network with random weights that are the same each time.
 
@@ -66,7 +73,7 @@ def build_network(name: str) -> nn.Module:
     """
     from torchvision import models
 
-    known = models.list_models(module=models)
+    known = network_names()
     if name not in known:
         near = difflib.get_close_matches(str(name), known, n=3) or ["squeezenet1_1", "resnet18", "vgg16"]
         raise InputError(f"torchvision has no classification network '{name}'; did you mean {', '.join(near)}?")

@@ -5,15 +5,7 @@ from pathlib import Path
 
 from explain import storage
 from explain.worker import FIRST
-from image_utils.writing import whole_file
-
-STYLE = """
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 90em; padding: 0 1em; color: #222 }
-table { border-collapse: collapse } th { text-align: left; position: sticky; top: 0; background: #fff }
-td, th { padding: .3em .6em; vertical-align: top; border-bottom: 1px solid #ddd }
-img { width: 168px; height: 168px; display: block } .path { overflow-wrap: anywhere; max-width: 18em }
-.error { color: #a00 } .other { color: #777 }
-"""
+from image_utils.web_page import write_page
 
 
 def write_index(out, settings, count):
@@ -30,18 +22,12 @@ def write_index(out, settings, count):
     head = "".join(f"<th>{html.escape(title)}</th>" for title in ("image", "classes", "photograph", *methods))
     body = "\n".join(_line(position, image) for position, image in enumerate(images))
     shown = f"The first {len(images)} of" if count > len(images) else "All"
-    page = f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>explain: {html.escape(settings["folder"])}</title>
-<style>{STYLE}</style>
-<h1>{html.escape(settings["folder"])}</h1>
-<p>{shown} {count:,} images, explained for the class in bold by {html.escape(settings["network"])}.
+    said = f"""<p>{shown} {count:,} images, explained for the class in bold by {html.escape(settings["network"])}.
 What the network saw is shown: the centre of the image. The whole table is {storage.MANIFEST}.</p>
 <table><tr>{head}</tr>
 {body}
-</table></html>
-"""
-    with whole_file(Path(out) / "index.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+</table>"""
+    write_page(Path(out) / "index.html", f"explain: {settings['folder']}", said)
 
 
 def _line(position, image):

@@ -101,6 +101,20 @@ def show_in_notebook(picture) -> None:
     ipython.display.display(picture)
 
 
+def magnified(before: np.ndarray, after: np.ndarray, factor: float) -> np.ndarray:
+    """Show the difference of two photographs many times as strong; grey is no change.
+
+    Args:
+        before: uint8 ndarray (H, W, 3).
+        after: the same.
+        factor: how many times.
+
+    Returns:
+        ndarray (H, W, 3) in [0, 1].
+    """
+    return np.clip(0.5 + factor * (after.astype(np.float64) - before) / 255, 0, 1)
+
+
 def _draw(axis, image, **for_maps):
     axis.imshow(image, interpolation="nearest", **(for_maps if image.ndim == 2 else {}))
 

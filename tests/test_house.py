@@ -34,7 +34,7 @@ SCRIPTS = {
     "compare_maps",
     "collect_submission",
 }
-TOP = SCRIPTS | {"course", "explain", "benchmarks", "tests"}
+TOP = SCRIPTS | {"page", "tabs", "course", "explain", "benchmarks", "tests"}
 
 
 def tracked(pattern):
