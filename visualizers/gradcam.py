@@ -35,6 +35,7 @@ from torch import nn
 
 from image_utils.errors import InputError
 from image_utils.pixels import rescale
+from networks.blank import warn_if_blank
 from networks.layers import check_layout, default_layer, find_layer, maps_kept
 from networks.no_trace import untouched
 from networks.relus import relus_replaced
@@ -164,7 +165,9 @@ class GradCam:
             cam = (alpha * self.activation_value).sum(dim=1).clamp(min=0)
             # <<< Solution
         check_layout(self.activation_value, X_tensor)
-        return fitted(cam, X_tensor.shape[2:], upsampling=upsampling, normalize=normalize)
+        cams = fitted(cam, X_tensor.shape[2:], upsampling=upsampling, normalize=normalize)
+        warn_if_blank(gc_model, X_tensor, y_tensor, cams, layer=conv_module, target=target)
+        return cams
 
     def guided_grad_cam(
         self,

@@ -26,6 +26,7 @@ from torch import nn
 from image_utils.figures import image_grid
 from image_utils.pixels import for_each_size
 from image_utils.writing import save_figure
+from networks.blank import blank_reasons, warn_if_blank
 from networks.no_trace import untouched
 from networks.scores import target_scores
 
@@ -65,6 +66,7 @@ class SaliencyMap:
             scores.sum().backward()
             saliency = X_var.grad.abs().amax(dim=1)
             # <<< Solution
+        warn_if_blank(model, X, y, saliency, target=target)
         return saliency
 
     def show_saliency_maps(
@@ -96,8 +98,9 @@ class SaliencyMap:
         def maps(x, labels):
             return self.compute_saliency_maps(x.to(device), labels.to(device), model).cpu().numpy()
 
-        shown = [np.minimum(m, np.percentile(m, 99.5)) for m in for_each_size(maps, X, y)]
+        with blank_reasons() as reasons:
+            shown = [np.minimum(m, np.percentile(m, 99.5)) for m in for_each_size(maps, X, y)]
         titles = [class_names[int(label)] for label in y]
-        figure = image_grid([list(X), shown], column_titles=titles)
+        figure = image_grid([list(X), shown], column_titles=titles, caption=" ".join(reasons))
         save_figure(figure, Path(out) / "saliency_map.png")
         return figure
