@@ -57,7 +57,11 @@ def completeness_gap(contributions, X, y, model, *, baseline=0.0) -> torch.Tenso
     """Say how far contributions are from adding up to what the score gains over the baseline's.
 
     Args:
-        contributions: Tensor (N, C, H, W), of `integrated_gradients`; the other arguments are those it had.
+        contributions: Tensor (N, C, H, W), of `integrated_gradients` with the same arguments.
+        X: as there.
+        y: as there.
+        model: as there.
+        baseline: as there.
 
     Returns:
         Tensor (N,), at least 0, in score units.
