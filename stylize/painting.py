@@ -19,6 +19,7 @@ from stylize.features import check_sequential, extract_features
 from stylize.record import Record, Step
 from stylize.self_product import self_products
 from stylize.solvers import Objective, check_steps, optimise
+from stylize.strength import weights_at
 
 
 @dataclass
@@ -68,28 +69,52 @@ class Losses:
         return max(self.content_layer, *self.style_layers)
 
     def objective(
-        self, content: torch.Tensor, styles: Sequence[torch.Tensor], shares: Sequence[float]
+        self,
+        content: torch.Tensor,
+        styles: Sequence[torch.Tensor],
+        shares: Sequence[float],
+        strength: float | None = None,
     ) -> Objective:
         """Compute the targets, once, and return the function from an image to its losses by name.
 
         Mixing styles: sum_k a_k |G - A_k|^2 and |G - sum_k a_k A_k|^2 with sum_k a_k = 1 differ by a constant, so
         the mean Gram matrix is a target that any style loss takes.
+
+        Args:
+            content: Tensor (1, 3, H, W), the photograph.
+            styles: Tensors (1, 3, h, w), the paintings.
+            shares: of the paintings, summing to 1.
+            strength: sets the weights in place of those given; see `stylize.strength`.
         """
+        gram, weights = self.style_loss.gram_matrix, (self.content_weight, self.style_weights, self.tv_weight)
         with torch.no_grad():
-            content_target = self._features(content)[self.content_layer].clone()
+            of_content = self._features(content)
+            content_target = of_content[self.content_layer].clone()
             style_targets = [0.0] * len(self.style_layers)
             for share, style in zip(shares, styles, strict=True):
                 feats = self._features(style)
                 for i, layer in enumerate(self.style_layers):
-                    style_targets[i] = style_targets[i] + share * self.style_loss.gram_matrix(feats[layer])
+                    style_targets[i] = style_targets[i] + share * gram(feats[layer])
+            if strength is not None:
+                fitted = [nn.functional.interpolate(s, content.shape[2:], mode="bilinear") for s in styles]
+                apart = [self._features(img)[self.content_layer] - content_target for img in fitted]
+                grams = [gram(of_content[layer]) for layer in self.style_layers]
+                weights = weights_at(
+                    strength,
+                    sum(share * float(d.square().sum()) for share, d in zip(shares, apart, strict=True)),
+                    [float((a - b).square().sum()) for a, b in zip(grams, style_targets, strict=True)],
+                    max(float(self.tv_loss(img, 1.0)) for img in (content, *fitted)),
+                )
+            del of_content
+        content_weight, style_weights, tv_weight = weights
 
         def objective(img):
             feats = self._features(img)
             with self_products():
                 return {
-                    "content": self.content_loss(self.content_weight, feats[self.content_layer], content_target),
-                    "style": self.style_loss(feats, self.style_layers, style_targets, self.style_weights),
-                    "tv": self.tv_loss(img, self.tv_weight),
+                    "content": self.content_loss(content_weight, feats[self.content_layer], content_target),
+                    "style": self.style_loss(feats, self.style_layers, style_targets, style_weights),
+                    "tv": self.tv_loss(img, tv_weight),
                 }
 
         return objective
@@ -113,6 +138,7 @@ def paint(
     steps: int | None = None,
     sizes: Sequence[int] = (),
     preserve_color: bool = False,
+    strength: float | None = None,
     style_image_weights: Sequence[float] | None = None,
     seed: int = 0,
     callback: Callable[[Step], None] | None = None,
@@ -136,6 +162,8 @@ def paint(
         sizes: coarse to fine, shortest sides to go through before image_size, all smaller; each result is enlarged
             to start the next. The style image shrinks in proportion.
         preserve_color: keep the content image's colours and transfer the luminance alone; see `stylize.colour`.
+        strength: a dial from 0, the photograph, to 10, all style, that sets the losses' weights in place of those
+            given; 5 is usual. See `stylize.strength`.
         style_image_weights: the share of each style image, any positive numbers; equal if None.
         seed: integer for the noise of `init_random`.
         callback: function of a `stylize.record.Step`, called for every image whose losses were computed.
@@ -162,7 +190,7 @@ def paint(
         small = max(1, round(style_size * size / image_size))
         imgs = [load_source(style, small, losses.cnn, dtype) for style in styles]
         seen, *seen_styles = _grey_sources(content, imgs) if preserve_color else (content, *imgs)
-        stages.append((seen, losses.objective(seen, seen_styles, shares)))
+        stages.append((seen, losses.objective(seen, seen_styles, shares, strength)))
     canvas.show_sources(content, imgs, caption)
     canvas.colours_of = content if preserve_color else None
     record = Record()

