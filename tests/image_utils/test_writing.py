@@ -94,9 +94,9 @@ def test_same_figure_same_bytes(tmp_path):
 
 def test_grid_keeps_aspect_ratio_and_wraps_titles():
     figure = image_grid(
-        [[np.zeros((10, 30))], [np.zeros((10, 30))]], column_titles=["a very long name of a class, indeed"]
+        [[np.zeros((10, 30))] * 2, [np.zeros((10, 30))] * 2], column_titles=["a very long name of a class, indeed"]
     )
     assert isinstance(figure, Figure)
     assert "\n" in figure.axes[0].get_title()
     width, height = figure.get_size_inches()
-    assert width / height == pytest.approx(1.5)
+    assert width / height == pytest.approx(3)
