@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from image_utils.errors import InputError
-from image_utils.figures import image_grid
+from image_utils.figures import brightness, image_grid
 from image_utils.writing import save_figure
 from networks.copies import copy_on_same_weights, write_elsewhere
 from networks.no_trace import untouched
@@ -29,10 +29,12 @@ def visualize_attr_maps(
     alpha=0.7,
     *,
     caption=None,
+    standardise=True,
 ):
     """Write photographs and, below them, a row of maps for each attribution method.
 
-    Each map is standardised for display: (a - mean) / std * 0.2 + 0.5, clipped to [0, 1].
+    Each map is standardised for display: (a - mean) / std * 0.2 + 0.5, clipped to [0, 1]. Attributions and
+    photographs may differ in size.
 
     Args:
         path: file of the figure.
@@ -45,6 +47,7 @@ def visualize_attr_maps(
         cmap: colour map of maps with one channel.
         alpha: opacity of the maps.
         caption: text below the figure, such as the measured agreement.
+        standardise: False stretches maps of one channel as the saliency maps' figure does.
 
     Returns:
         matplotlib Figure, which a notebook shows.
@@ -57,7 +60,8 @@ def visualize_attr_maps(
     for title, maps in zip(titles, attributions, strict=True):
         if not len(maps) == len(X) == len(y):
             raise InputError(f"'{title}' has {len(maps)} maps for {len(X)} photographs and {len(y)} labels")
-    rows = [[_standardise(attr_preprocess(attr)) for attr in maps] for maps in attributions]
+    display = _standardise if standardise else brightness
+    rows = [[display(_flat(attr_preprocess(attr))) for attr in maps] for maps in attributions]
     names = [class_names[int(label)] for label in y]
     figure = image_grid(
         [list(X), *rows],
@@ -73,10 +77,12 @@ def visualize_attr_maps(
     return figure
 
 
-def _standardise(attr):
+def _flat(attr):
     attr = np.asarray(attr, dtype=np.float64)
-    if attr.ndim == 3 and attr.shape[2] == 1:
-        attr = attr[:, :, 0]
+    return attr[:, :, 0] if attr.ndim == 3 and attr.shape[2] == 1 else attr
+
+
+def _standardise(attr):
     attr = (attr - attr.mean()) / max(attr.std(), 1e-20)
     return np.clip(attr * 0.2 + 0.5, 0.0, 1.0)
 
@@ -88,18 +94,28 @@ def compute_attributions(algo, inputs, **kwargs):
 
     Args:
         algo: Captum attribution object.
-        inputs: Tensor (N, 3, H, W), or what else the method takes.
+        inputs: Tensor (N, 3, H, W), or what else the method takes; or a list of N Tensors (3, H, W) of different
+            sizes, which go one by one.
         **kwargs: further arguments of its `attribute`, such as target.
 
     Returns:
-        What the method returns, usually a Tensor shaped like the inputs.
+        What the method returns, usually a Tensor shaped like the inputs; for a list, the list of these.
     """
+    if isinstance(inputs, list):
+        count = len(inputs)
+        return [compute_attributions(algo, x[None], **_of_one(kwargs, i, count))[0] for i, x in enumerate(inputs)]
     model = getattr(algo, "forward_func", None)
     if not isinstance(model, nn.Module) or not any(module.training for module in model.modules()):
         return algo.attribute(inputs, **kwargs)
     with_graph = torch.is_grad_enabled()
     with untouched(model), torch.set_grad_enabled(with_graph):
         return algo.attribute(inputs, **kwargs)
+
+
+def _of_one(kwargs, i, count):
+    """Take what belongs to input i out of arguments that are Tensors of as many values as there are inputs."""
+    several = {k for k, v in kwargs.items() if isinstance(v, torch.Tensor) and v.ndim and len(v) == count}
+    return {key: value[i : i + 1] if key in several else value for key, value in kwargs.items()}
 
 
 def private_copy(model):

@@ -8,6 +8,7 @@ if __name__ == "__main__":
 """
 
 import argparse
+import functools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +22,18 @@ from data.networks import EMBEDDED_NAME, load_network
 from data.samples import SIZE, load_imagenet_val
 from image_utils.errors import InputError
 from image_utils.loading import open_image, shorten
-from image_utils.pixels import for_each_size
+from image_utils.pixels import to_input
 from networks.devices import choose_device
+from networks.scores import first_scores
 
 SAMPLES = 5  # photographs the assignment uses
+BATCH = 16  # photographs in one pass; more need more memory and save no time
 MAX_ASPECT = 8  # the shortest side becomes 224 pixels; a ribbon's longest would fill the memory
 
 
 @dataclass
 class Inputs:
-    """What a script works on.
+    """What a script works on. What can be known of the photographs is computed when first asked for, and once.
 
     Attributes:
         model: classification network, eval mode, frozen, on `device`.
@@ -50,21 +53,55 @@ class Inputs:
     out: Path
     seed: int
 
-    def names(self):
-        """Return the name of each photograph's class."""
-        return [self.class_names[int(label)] for label in self.y]
+    @functools.cached_property
+    def batches(self) -> list[torch.Tensor]:
+        """The photographs in order, normalised once and on the device: Tensors (n, 3, H, W), n at most BATCH."""
+        same = len({x.shape for x in self.X}) == 1
+        step = BATCH if same else 1
+        groups = [self.X[first : first + step] for first in range(0, len(self.X), step)]
+        return [to_input(np.stack(group)).to(self.device) for group in groups]
 
-    def each(self, function):
-        """Apply `function(x, y)` to the photographs, normalised and on the device; see `for_each_size`."""
-        return for_each_size(lambda x, y: function(x.to(self.device), y.to(self.device)), self.X, self.y)
+    @functools.cached_property
+    def scores(self) -> list[torch.Tensor]:
+        """The network's class scores of each photograph, Tensors (C,) on the CPU.
 
-    @torch.no_grad()
-    def gains(self):
+        Raises:
+            InputError: the network does not take such photographs.
+        """
+        return self.each(lambda x, _: first_scores(self.model, x).cpu())
+
+    def each(self, function) -> list:
+        """Apply `function(x, y)` to the batches and their labels; returns one result a photograph."""
+        results = []
+        for x in self.batches:
+            y = torch.as_tensor(self.y[len(results) : len(results) + len(x)], device=self.device)
+            results.extend(function(x.detach(), y))
+        return results
+
+    def tensors(self) -> tuple[torch.Tensor | list[torch.Tensor], torch.Tensor]:
+        """Return X_tensor and y_tensor as the course's scripts have them.
+
+        Returns:
+            (float Tensor (N, 3, H, W) that requires a gradient, int64 Tensor (N,)); where photographs differ in
+            size, a list of N Tensors (3, H, W) in the place of the first.
+        """
+        y_tensor = torch.as_tensor(self.y, device=self.device)
+        if len({x.shape for x in self.X}) == 1:
+            return torch.cat(self.batches).requires_grad_(), y_tensor
+        return [x[0].detach().requires_grad_() for x in self.batches], y_tensor
+
+    def titles(self) -> list[str]:
+        """Say of each photograph its class and the network's probability of it."""
+        chances = [s.softmax(0)[label].item() for s, label in zip(self.scores, self.y, strict=True)]
+        return [f"{self.class_names[int(label)]}\n{percent(p)}" for label, p in zip(self.y, chances, strict=True)]
+
+    def gains(self) -> list[float]:
         """Return what each class score gains over that of the mean colour, which is zero after normalisation."""
-        differences = self.each(lambda x, _: self.model(x) - self.model(torch.zeros_like(x)))
-        return [scores[label].item() for scores, label in zip(differences, self.y, strict=True)]
+        with torch.no_grad():
+            grey = self.each(lambda x, _: self.model(torch.zeros_like(x[:1])).cpu().expand(len(x), -1))
+        return [(s - g)[label].item() for s, g, label in zip(self.scores, grey, self.y, strict=True)]
 
-    def one_by_one(self, function, title):
+    def one_by_one(self, function, title) -> list:
         """Apply `function(x, y)` to each photograph alone, for slow methods; a progress bar appears after 2 s."""
         progress = tqdm(total=len(self.X), desc=title, unit="image", delay=2, leave=False)
 
@@ -77,6 +114,13 @@ class Inputs:
 
         with progress:
             return self.each(counted)
+
+
+def percent(probability: float) -> str:
+    """Write a probability as a person reads it: 87 %, 0.3 %, under 0.1 %."""
+    if probability < 0.001:
+        return "under 0.1 %"
+    return f"{100 * probability:.0f} %" if probability >= 0.0995 else f"{100 * probability:.1f} %"
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -204,15 +248,10 @@ def _samples(num):
     return X[:num], y[:num], class_names
 
 
-@torch.no_grad()
 def _labels(given, inputs):
     """Check the labels given, or take the network's own top-1."""
     inputs.y = np.zeros(len(inputs.X), dtype=np.int64)
-    try:
-        scores = inputs.each(lambda x, _: inputs.model(x).cpu())
-    except (RuntimeError, AssertionError, ValueError) as problem:
-        reason = str(problem).splitlines()[0]
-        raise InputError(f"the network does not take photographs of this shape: {reason}") from None
+    scores = inputs.scores
     if given is None:
         return np.array([int(s.argmax()) for s in scores], dtype=np.int64)
     if len(given) != len(inputs.X):

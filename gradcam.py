@@ -1,9 +1,10 @@
 """Guided backpropagation, Grad-CAM and their product, and beside them Captum's; three views of an early layer."""
 
+import contextlib
+import sys
 import warnings
 
 import numpy as np
-import torch
 from captum.attr import (
     GuidedBackprop,
     GuidedGradCam,
@@ -15,11 +16,13 @@ from captum.attr import (
 
 from captum_utils import compute_attributions, private_copy, visualize_attr_maps
 from command_line import assignment_parser, load_inputs, run, show_files
-from image_utils.figures import CLIP, colours, image_grid, overlay
-from image_utils.pixels import rescale, to_input
+from image_utils.figures import brightness, colours, image_grid, overlay
+from image_utils.pixels import rescale
 from image_utils.writing import save_figure
 from networks.layers import default_layer, early_layer, find_layer
+from networks.relus import OutOfReach
 from visualizers import GradCam
+from visualizers.gradcam import fitted
 
 EXAMPLES = """
 writes into --out (default visualization/):
@@ -31,7 +34,8 @@ writes into --out (default visualization/):
   guided_gradcam.png            the product of the two
   guided_backprop_captum.png    Captum's GuidedBackprop, with the largest difference between the two
   guided_gradcam_captum.png     Captum's GuidedGradCam, likewise
-Guided backpropagation needs a network with ReLUs; one without gets the first four figures and a message.
+Guided backpropagation needs a network whose ReLUs can be reached; another gets the first four figures and a line
+that says why.
 
 examples:
   python gradcam.py                                      the assignment
@@ -56,124 +60,138 @@ def main():
     )
     args = parser.parse_args()
     inputs = load_inputs(args)
-    layer, early = choose_layers(args, inputs)
-    grad_cam(inputs, layer)
-    captum_layer_gradcam(inputs, early)
-    captum_layer_conductance(inputs, early)
-    captum_layer_activation(inputs, early)
-    guided_backprop(inputs)
-    guided_grad_cam(inputs, layer)
-    captum_guided_backprop(inputs)
-    captum_guided_gradcam(inputs, layer)
+    late, early = choose_layers(args, inputs)
+    gc, model = GradCam(), inputs.model
+    # Everything of ours first, so that what cannot be computed is known before a file is written.
+    late_maps, early_maps = (
+        inputs.each(lambda x, y, name=name: gc.grad_cam(x, y, model, layer=name, upsampling=None, normalize=None))
+        for name in (late, early)
+    )
+    try:
+        gbp_result = inputs.each(lambda x, y: gc.guided_backprop(x, y, model, functional="guide"))
+    except OutOfReach as problem:
+        gbp_result, reason = None, problem
+    gradcam_result = sized(inputs, late_maps, normalize="image")
+    heats = [overlay(x, cam) for x, cam in zip(inputs.X, gradcam_result, strict=True)]
+    draw(inputs, heats, f"Grad-CAM, {late}", "gradcam.png")
+    captum_layers(inputs, early, early_maps)
+    if gbp_result is None:
+        sys.stderr.write(f"{parser.prog}: without the four guided figures: {reason}\n")
+    else:
+        draw(inputs, [colours(d) for d in gbp_result], "Guided backpropagation", "guided_backprop.png")
+        pictures = guided_grad_cam(gradcam_result, gbp_result)
+        draw(inputs, pictures, f"Guided Grad-CAM, {late}", "guided_gradcam.png")
+        unstretched = sized(inputs, late_maps, upsampling="bilinear", normalize=None)
+        products = [cam[..., None] * d for cam, d in zip(unstretched, gbp_result, strict=True)]
+        captum_guided(inputs, late, gbp_result, products)
     if args.show:
-        show_files(*(inputs.out / f"{name}.png" for name in ("gradcam", "guided_backprop", "guided_gradcam")))
+        shown = ("gradcam",) if gbp_result is None else ("gradcam", "guided_backprop", "guided_gradcam")
+        show_files(*(inputs.out / f"{name}.png" for name in shown))
 
 
 def choose_layers(args, inputs):
-    """Return the names of the two layers, given or chosen, once Grad-CAM has worked on both."""
-    model = inputs.model
-    x, y = to_input(inputs.X[0][None]).to(inputs.device), torch.as_tensor(inputs.y[:1])
-    layer = args.layer or default_layer(model, x)
+    """Return the names of the two layers, given or chosen."""
+    model, x = inputs.model, inputs.batches[0]
     course = COURSE_EARLY_LAYER if args.network.startswith("squeezenet") else None
-    early = args.early_layer or course or early_layer(model, x)
-    for name in (layer, early):
-        GradCam().grad_cam(x, y, model, layer=name)
-    return layer, early
+    return args.layer or default_layer(model, x), args.early_layer or course or early_layer(model, x)
 
 
-def grad_cam(inputs, layer):
-    """Grad-CAM, laid over the photographs."""
-    maps = inputs.each(lambda x, y: GradCam().grad_cam(x, y, inputs.model, layer=layer, normalize="image"))
-    draw(inputs, [overlay(x, m) for x, m in zip(inputs.X, maps, strict=True)], f"Grad-CAM, {layer}", "gradcam.png")
+def sized(inputs, maps, **options):
+    """Bring each photograph's map (h, w) to its size."""
+    return [fitted(m[None], x.shape[:2], **options)[0] for m, x in zip(maps, inputs.X, strict=True)]
 
 
-def guided_backprop(inputs):
-    """Guided backpropagation in colour."""
-    details = inputs.each(lambda x, y: GradCam().guided_backprop(x, y, inputs.model, functional="guide"))
-    draw(inputs, [colours(d) for d in details], "Guided backpropagation", "guided_backprop.png")
+def guided_grad_cam(gradcam_result, gbp_result):
+    """Multiply Grad-CAM (H, W) of each photograph with guided backpropagation (H, W, 3); returns pictures."""
+    pictures = []
+    for i in range(len(gradcam_result)):
+        gbp_val = gbp_result[i]
+        gradcam_val = np.expand_dims(gradcam_result[i], axis=2)
+        # >>> Solution: img, the pointwise product of the two, and what brings it to [0, 1]
+        img = gradcam_val * gbp_val
+        img = colours(img)
+        # <<< Solution
+        pictures.append(rescale(img))
+    return pictures
 
 
-def guided_grad_cam(inputs, layer):
-    """Guided Grad-CAM in colour."""
+def captum_guided(inputs, late, gbp_result=None, products=None):
+    """Captum's GuidedBackprop, the same rule for nn.ReLU modules only, and its GuidedGradCam.
 
-    def product(x, y):
-        return GradCam().guided_grad_cam(x, y, inputs.model, layer=layer, functional="guide", normalize="image")
-
-    draw(inputs, [colours(p) for p in inputs.each(product)], f"Guided Grad-CAM, {layer}", "guided_gradcam.png")
-
-
-def captum_guided_backprop(inputs):
-    """Captum's GuidedBackprop: the same rule, for nn.ReLU modules only."""
-    # >>> Solution: attributions of Captum's GuidedBackprop, drawn into guided_backprop_captum.png
-    method = GuidedBackprop(private_copy(inputs.model))
-    ours = inputs.each(lambda x, y: GradCam().guided_backprop(x, y, inputs.model, functional="guide"))
-    theirs = inputs.each(lambda x, y: attribute(method, x.requires_grad_(), target=y))
-    draw_captum(
-        inputs,
-        theirs,
-        "Guided backpropagation",
-        "guided_backprop_captum.png",
-        f"Captum's GuidedBackprop, of nn.ReLU modules. {agreement(ours, theirs)} from guided_backprop.png before "
-        "display, where every ReLU is guided; both channels last, RGB.",
+    In the latter, Grad-CAM is upsampled bilinearly; Captum's default is nearest.
+    """
+    model, out = private_copy(inputs.model), inputs.out
+    X, y, class_names = inputs.X, inputs.y, inputs.class_names
+    X_tensor, y_tensor = inputs.tensors()
+    conv_module = find_layer(model, late)
+    # >>> Solution: Captum's GuidedBackprop and GuidedGradCam (of conv_module), each drawn into its figure
+    with quiet():
+        attr = compute_attributions(GuidedBackprop(model), X_tensor, target=y_tensor)
+        product = compute_attributions(
+            GuidedGradCam(model, conv_module), X_tensor, target=y_tensor, interpolate_mode="bilinear"
+        )
+    visualize_attr_maps(
+        out / "guided_backprop_captum.png",
+        X,
+        y,
+        class_names,
+        [attr],
+        ["Captum's guided backpropagation"],
+        caption=f"Captum's GuidedBackprop, of nn.ReLU modules. {agreement(gbp_result, attr)} from "
+        "guided_backprop.png before display, where every ReLU is guided; both channels last, RGB.",
+    )
+    visualize_attr_maps(
+        out / "guided_gradcam_captum.png",
+        X,
+        y,
+        class_names,
+        [product],
+        [f"Captum's guided Grad-CAM, {late}"],
+        caption=f"Captum's GuidedGradCam. {agreement(products, product)} from ours, both upsampled bilinearly, "
+        "after the ReLU and in score units; guided_gradcam.png is bicubic and each map stretched to [0, 1].",
     )
     # <<< Solution
 
 
-def captum_guided_gradcam(inputs, layer):
-    """Captum's GuidedGradCam: the same product, here upsampled bilinearly; Captum's default is nearest."""
-    # >>> Solution: attributions of Captum's GuidedGradCam, drawn into guided_gradcam_captum.png
-    model = private_copy(inputs.model)
-    method = GuidedGradCam(model, find_layer(model, layer))
-    options = {"layer": layer, "functional": "guide", "upsampling": "bilinear", "normalize": None}
-    ours = inputs.each(lambda x, y: GradCam().guided_grad_cam(x, y, inputs.model, **options))
-    theirs = inputs.each(lambda x, y: attribute(method, x.requires_grad_(), target=y, interpolate_mode="bilinear"))
-    draw_captum(
-        inputs,
-        theirs,
-        f"Guided Grad-CAM, {layer}",
-        "guided_gradcam_captum.png",
-        f"Captum's GuidedGradCam. {agreement(ours, theirs)} from ours, both upsampled bilinearly, the maps after "
-        "their ReLU and in score units; guided_gradcam.png is bicubic and each map stretched to [0, 1].",
-    )
-    # <<< Solution
+def captum_layers(inputs, early, early_maps=None):
+    """Three views of the early layer by Captum.
 
-
-def captum_layer_gradcam(inputs, early):
-    """Captum's LayerGradCam of the early layer."""
-    # >>> Solution: attributions of Captum's LayerGradCam with relu_attributions, into layer_gradcam_captum.png
+    LayerActivation is what the layer sees, whatever the class. LayerConductance is the part of Integrated
+    Gradients that flows through each unit: from the mean colour, zero after normalisation, all units together
+    should sum to what an image's score gains over the baseline's.
+    """
     model = private_copy(inputs.model)
-    method = LayerGradCam(model, find_layer(model, early))
-    options = {"layer": early, "upsampling": None, "normalize": None}
-    ours = inputs.each(lambda x, y: GradCam().grad_cam(x, y, inputs.model, **options))
-    theirs = inputs.each(lambda x, y: attribute(method, x, target=y, relu_attributions=True))
+    X_tensor, y_tensor = inputs.tensors()
+    layer = find_layer(model, early)
+    with quiet():
+        layer_act = LayerActivation(model, layer)
+        layer_act_attr = compute_attributions(layer_act, X_tensor)
     draw_layer(
         inputs,
-        [a[0] for a in theirs],
+        [a.mean(0) for a in layer_act_attr],
+        f"LayerActivation, {early}",
+        "layer_activation_captum.png",
+        f"Captum's LayerActivation: the mean of the layer's {len(layer_act_attr[0])} maps, whatever the class.",
+    )
+    # >>> Solution: Captum's LayerGradCam (relu_attributions) and LayerConductance, each drawn into its figure
+    with quiet():
+        cam = compute_attributions(LayerGradCam(model, layer), X_tensor, target=y_tensor, relu_attributions=True)
+        conductance = compute_attributions(
+            LayerConductance(model, layer), X_tensor, target=y_tensor, n_steps=STEPS, internal_batch_size=BATCH
+        )
+    gains = inputs.gains()
+    gap = max(abs(a.sum().item() - g) for a, g in zip(conductance, gains, strict=True))
+    draw_layer(
+        inputs,
+        [a[0] for a in cam],
         f"LayerGradCam, {early}",
         "layer_gradcam_captum.png",
-        f"Captum's LayerGradCam with relu_attributions, drawn bilinearly. {agreement(ours, theirs)} from our "
+        f"Captum's LayerGradCam with relu_attributions, drawn bilinearly. {agreement(early_maps, cam)} from our "
         "Grad-CAM of this layer, both after the ReLU, before upsampling.",
     )
-    # <<< Solution
-
-
-def captum_layer_conductance(inputs, early):
-    """Captum's LayerConductance: the part of Integrated Gradients that flows through each unit of the layer.
-
-    The baseline, zero after normalisation, is ImageNet's mean colour. The conductances of all units should sum to
-    what an image's score gains over the baseline's.
-    """
-    # >>> Solution: attributions of Captum's LayerConductance, drawn into layer_conductance_captum.png
-    model = private_copy(inputs.model)
-    method = LayerConductance(model, find_layer(model, early))
-    maps = inputs.one_by_one(
-        lambda x, y: attribute(method, x, target=y, n_steps=STEPS, internal_batch_size=BATCH), "Conductance"
-    )
-    gains = inputs.gains()
-    gap = max(abs(a.sum().item() - g) for a, g in zip(maps, gains, strict=True))
     draw_layer(
         inputs,
-        [a.sum(0).clamp(min=0) for a in maps],
+        [a.sum(0).clamp(min=0) for a in conductance],
         f"LayerConductance, {early}",
         "layer_conductance_captum.png",
         f"Captum's LayerConductance, {STEPS} steps from the mean colour, summed over channels; drawn is what "
@@ -183,32 +201,19 @@ def captum_layer_conductance(inputs, early):
     # <<< Solution
 
 
-def captum_layer_activation(inputs, early):
-    """Captum's LayerActivation: the layer's output itself."""
-    # >>> Solution: attributions of Captum's LayerActivation, drawn into layer_activation_captum.png
-    model = private_copy(inputs.model)
-    method = LayerActivation(model, find_layer(model, early))
-    maps = inputs.each(lambda x, y: attribute(method, x))
-    draw_layer(
-        inputs,
-        [a.mean(0) for a in maps],
-        f"LayerActivation, {early}",
-        "layer_activation_captum.png",
-        f"Captum's LayerActivation: the mean of the layer's {len(maps[0])} maps, the same for every class.",
-    )
-    # <<< Solution
-
-
-def attribute(method, x, **kwargs):
-    """Run a Captum method without its announcement that it sets hooks; returns a Tensor outside the graph."""
+@contextlib.contextmanager
+def quiet():
+    """Inside, Captum does not announce that it sets hooks or asks for gradients."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Setting .* hooks")
-        return compute_attributions(method, x, **kwargs).detach()
+        yield
 
 
 def agreement(ours, theirs):
     """Say how far Captum's attributions (C, H, W) are from our arrays, (H, W, C) or (H, W)."""
-    theirs = [np.squeeze(np.moveaxis(a.cpu().numpy(), 0, -1)) for a in theirs]
+    if ours is None:
+        return "Not compared"
+    theirs = [np.squeeze(np.moveaxis(a.detach().cpu().numpy(), 0, -1)) for a in theirs]
     difference = max(np.abs(np.squeeze(a) - b).max() for a, b in zip(ours, theirs, strict=True))
     return f"Largest difference {difference:.1e} (largest value {max(np.abs(a).max() for a in ours):.2g})"
 
@@ -216,7 +221,7 @@ def agreement(ours, theirs):
 def draw(inputs, images, title, name, caption=None):
     """Write the photographs and a row of images below them."""
     rows = [inputs.X, images]
-    figure = image_grid(rows, column_titles=inputs.names(), row_titles=["Photograph", title], caption=caption)
+    figure = image_grid(rows, column_titles=inputs.titles(), row_titles=["Photograph", title], caption=caption)
     save_figure(figure, inputs.out / name)
 
 
@@ -224,16 +229,9 @@ def draw_layer(inputs, maps, title, name, caption):
     """Lay maps (h, w), stretched to [0, 1] but for a few extremes, over the photographs."""
     images = []
     for x, small in zip(inputs.X, maps, strict=True):
-        large = LayerAttribution.interpolate(small[None, None], x.shape[:2], "bilinear")[0, 0].cpu().numpy()
-        images.append(overlay(x, rescale(np.minimum(large, np.percentile(large, CLIP)))))
+        large = LayerAttribution.interpolate(small.detach()[None, None], x.shape[:2], "bilinear")[0, 0]
+        images.append(overlay(x, brightness(large.cpu().numpy())))
     draw(inputs, images, title, name, caption)
-
-
-def draw_captum(inputs, attributions, title, name, caption):
-    """Write attributions in colour as the course does, standardised."""
-    visualize_attr_maps(
-        inputs.out / name, inputs.X, inputs.y, inputs.class_names, [attributions], [title], caption=caption
-    )
 
 
 if __name__ == "__main__":

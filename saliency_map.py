@@ -1,11 +1,14 @@
 """Saliency maps of five photographs, and beside them Captum's: gradient and perturbation methods."""
 
+import numpy as np
 import torch
 from captum.attr import IntegratedGradients, Occlusion, Saliency
 
 from captum_utils import compute_attributions, visualize_attr_maps
 from command_line import assignment_parser, load_inputs, run, show_files
+from image_utils.writing import save_figure
 from visualizers import SaliencyMap
+from visualizers.saliency_map import saliency_figure
 
 EXAMPLES = """
 writes into --out (default visualization/):
@@ -29,32 +32,53 @@ def main():
     """Parse the arguments, compute, write the figures."""
     args = assignment_parser(__doc__, epilog=EXAMPLES).parse_args()
     inputs = load_inputs(args)
-    SaliencyMap().show_saliency_maps(inputs.X, inputs.y, inputs.class_names, inputs.model, out=inputs.out)
-    captum_saliency(inputs)
+    maps = inputs.each(lambda x, y: SaliencyMap().compute_saliency_maps(x, y, inputs.model))
+    maps = [m.cpu().numpy() for m in maps]
+    save_figure(saliency_figure(inputs.X, maps, inputs.titles()), inputs.out / "saliency_map.png")
+    captum_saliency(inputs, maps)
     captum_integrated_gradients(inputs)
     captum_occlusion(inputs)
     if args.show:
         show_files(*(inputs.out / name for name in ("saliency_map.png", "saliency_captum.png")))
 
 
-def captum_saliency(inputs):
-    """Captum's Saliency: the same gradient. It keeps the three channels, so their maximum is taken here."""
-    # >>> Solution: attributions of Captum's Saliency, drawn with visualize_attr_maps into saliency_captum.png
-    model = inputs.model
-    ours = inputs.each(lambda x, y: SaliencyMap().compute_saliency_maps(x, y, model))
-    theirs = inputs.each(lambda x, y: compute_attributions(Saliency(model), x.requires_grad_(), target=y))
-    difference = max((a - b.amax(0)).abs().max().item() for a, b in zip(ours, theirs, strict=True))
-    draw(
-        inputs,
-        theirs,
-        "Saliency",
-        "saliency_captum.png",
-        f"Captum's Saliency: absolute gradient, maximum over channels. Largest difference from saliency_map.png: "
-        f"{difference:.1e} (the largest value is {max(a.max().item() for a in ours):.2g}).",
-        to_map=lambda a: a.amax(0),
+def captum_saliency(inputs, maps=None):
+    """Captum's Saliency: the same gradient. It keeps the three channels, so their maximum is taken for display."""
+    model, out = inputs.model, inputs.out
+    X, y, class_names = inputs.X, inputs.y, inputs.class_names
+    X_tensor, y_tensor = inputs.tensors()
+    # >>> Solution: Captum's Saliency of X_tensor for y_tensor, by visualize_attr_maps into saliency_captum.png
+    attributions = compute_attributions(Saliency(model), X_tensor, target=y_tensor)
+    visualize_attr_maps(
+        out / "saliency_captum.png",
+        X,
+        y,
+        class_names,
+        [attributions],
+        ["Captum's Saliency"],
+        attr_preprocess=largest_channel,
         cmap="gray",
+        alpha=1.0,
+        standardise=False,
+        caption=agreement(attributions, maps),
     )
     # <<< Solution
+
+
+def largest_channel(attribution):
+    """Reduce an attribution (C, H, W) to the map that is shown, the largest of its channels: ndarray (H, W)."""
+    return attribution.detach().amax(0).cpu().numpy()
+
+
+def agreement(attributions, maps):
+    """Say how far Captum's attributions, the largest channel of each, are from our maps."""
+    if maps is None:
+        return None
+    difference = max(np.abs(largest_channel(a) - m).max() for a, m in zip(attributions, maps, strict=True))
+    return (
+        f"Captum's Saliency: absolute gradient, maximum over channels. Largest difference from saliency_map.png: "
+        f"{difference:.1e} (the largest value is {max(m.max() for m in maps):.2g})."
+    )
 
 
 def captum_integrated_gradients(inputs):

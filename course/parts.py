@@ -43,18 +43,15 @@ PARTS = (
     Part(
         "gradcam",
         "Grad-CAM",
-        _in(GRADCAM, "GradCam.grad_cam"),
+        (*_in(GRADCAM, "GradCam.grad_cam"), *_in("gradcam.py", "guided_grad_cam")),
     ),
     Part(
         "gradcam_captum",
         "Captum's gradients",
         _in(
             "gradcam.py",
-            "captum_guided_backprop",
-            "captum_guided_gradcam",
-            "captum_layer_gradcam",
-            "captum_layer_conductance",
-            "captum_layer_activation",
+            "captum_guided",
+            "captum_layers",
         ),
     ),
     Part(

@@ -35,6 +35,10 @@ LOWEST_FIRST = (  # and those that are one if their lowest value is 0
 )
 
 
+class OutOfReach(InputError):
+    """A rule cannot be applied to a network: it has no ReLU, or one that cannot be replaced."""
+
+
 @contextlib.contextmanager
 def relus_replaced(
     model: nn.Module, rule: type[torch.autograd.Function], *, functional: str = "refuse"
@@ -53,7 +57,7 @@ def relus_replaced(
             "guide" these too. Other tools replace modules only.
 
     Raises:
-        InputError: from the network's first call, if a ReLU ran that the rule did not compute, or if none ran.
+        OutOfReach: from the network's first call, if a ReLU ran that the rule did not compute, or if none ran.
     """
     if functional not in ("refuse", "guide"):
         raise InputError(f"functional must be 'refuse' or 'guide', not {functional!r}")
@@ -94,9 +98,9 @@ def _run(forward, watch, functional, x, *args, **kwargs):
         first = x if alone else x[:1].detach().requires_grad_()
         outputs = forward(first.clone(), *args, **kwargs)
     if watch.missed:
-        raise InputError(_explain(watch.missed, functional))
+        raise OutOfReach(_explain(watch.missed, functional))
     if not watch.replaced:
-        raise InputError("the network runs no ReLU, so guided backpropagation would be its plain gradient")
+        raise OutOfReach("the network runs no ReLU, so guided backpropagation would be its plain gradient")
     watch.satisfied = True
     return outputs if alone else forward(x, *args, **kwargs)
 

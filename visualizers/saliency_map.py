@@ -23,7 +23,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from image_utils.figures import image_grid
+from image_utils.figures import brightness, image_grid
 from image_utils.pixels import for_each_size
 from image_utils.writing import save_figure
 from networks.blank import blank_reasons, warn_if_blank
@@ -99,8 +99,17 @@ class SaliencyMap:
             return self.compute_saliency_maps(x.to(device), labels.to(device), model).cpu().numpy()
 
         with blank_reasons() as reasons:
-            shown = [np.minimum(m, np.percentile(m, 99.5)) for m in for_each_size(maps, X, y)]
+            heats = for_each_size(maps, X, y)
         titles = [class_names[int(label)] for label in y]
-        figure = image_grid([list(X), shown], column_titles=titles, caption=" ".join(reasons))
+        figure = saliency_figure(X, heats, titles, caption=" ".join(reasons))
         save_figure(figure, Path(out) / "saliency_map.png")
         return figure
+
+
+def saliency_figure(
+    X: Sequence[np.ndarray], maps: Sequence[np.ndarray], titles: Sequence[str], *, caption: str = ""
+) -> Figure:
+    """Draw photographs, uint8 (H, W, 3) each, above their saliency maps, (H, W) each."""
+    rows = [list(X), [brightness(np.asarray(m)) for m in maps]]
+    named = {"column_titles": titles, "row_titles": ["Photograph", "Saliency"], "caption": caption}
+    return image_grid(rows, **named, vmin=0, vmax=1)

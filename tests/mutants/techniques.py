@@ -37,7 +37,7 @@ def cam(name, says, body):
     return Mutant(f"gradcam_{name}", {CAM: CAM_HEAD + body}, {"gradcam": 1, "guided": 10}, says)
 
 
-SALIENCY_OF = "inputs.each(lambda x, y: compute_attributions(Saliency(inputs.model), x, target={}))"
+SALIENCY_OF = "compute_attributions(Saliency(model), X_tensor, target={})"
 ALPHA = "alpha = dA.mean(dim=(2, 3), keepdim=True)\n"
 TECHNIQUES = [
     saliency("of_the_top_class", "network's own best class", score="scores.amax(1).sum()"),
@@ -69,13 +69,13 @@ TECHNIQUES = [
     cam("unweighted", "not weighted", "cam = A.sum(dim=1).clamp(min=0)"),
     Mutant(
         "captum_of_another_class",
-        {CAPTUM: SALIENCY_OF.format("y * 0")},
+        {CAPTUM: SALIENCY_OF.format("y_tensor * 0")},
         {"saliency_captum": 0, "saliency": 8},
         "another target",
     ),
     Mutant(
         "captum_without_a_figure",
-        {CAPTUM: SALIENCY_OF.format("y")},
+        {CAPTUM: SALIENCY_OF.format("y_tensor")},
         {"saliency_captum": 1.5, "saliency": 8},
         "no figure was written",
     ),

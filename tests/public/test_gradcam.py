@@ -1,5 +1,6 @@
 """Guided backprop and Grad-CAM beside Captum, and Captum alone."""
 
+import numpy as np
 import pytest
 import torch
 from captum.attr import GuidedBackprop, LayerGradCam
@@ -36,15 +37,18 @@ def test_grad_cam_is_high_where_captum_is(network, images):
 
 
 @pytest.mark.parametrize(
-    ("function", "layer", "figure"),
+    ("function", "layer", "figures"),
     [
-        ("captum_guided_backprop", [], "guided_backprop_captum.png"),
-        ("captum_guided_gradcam", ["features.12"], "guided_gradcam_captum.png"),
-        ("captum_layer_gradcam", ["features.3"], "layer_gradcam_captum.png"),
-        ("captum_layer_conductance", ["features.3"], "layer_conductance_captum.png"),
-        ("captum_layer_activation", ["features.3"], "layer_activation_captum.png"),
+        ("captum_guided", "features.12", ["guided_backprop_captum.png", "guided_gradcam_captum.png"]),
+        ("captum_layers", "features.3", ["layer_gradcam_captum.png", "layer_conductance_captum.png"]),
     ],
 )
-def test_captum_functions_write_their_figures(inputs, function, layer, figure):
-    getattr(gradcam, function)(inputs, *layer)
-    assert (inputs.out / figure).is_file()
+def test_captum_functions_write_their_figures(inputs, function, layer, figures):
+    getattr(gradcam, function)(inputs, layer)
+    assert all((inputs.out / figure).is_file() for figure in figures)
+
+
+def test_guided_grad_cam_is_the_product():
+    cam, details = np.array([[0.0, 1.0]]), np.array([[[5.0, 5.0, 5.0], [-2.0, 0.0, 2.0]]])
+    (picture,) = gradcam.guided_grad_cam([cam], [details])
+    assert np.allclose(picture, [[[0.5, 0.5, 0.5], [0.0, 0.5, 1.0]]], atol=0.01)
