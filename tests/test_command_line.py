@@ -9,6 +9,7 @@ from PIL import Image
 
 from command_line import assignment_parser, load_inputs, run
 from image_utils.errors import InputError
+from image_utils.pixels import to_input
 from networks.devices import choose_device
 from networks.seeding import make_generator
 from tests.scripts import call
@@ -31,7 +32,10 @@ def test_without_arguments_it_is_the_assignment():
     found = inputs()
     assert len(found.X) == len(found.y) == 5
     assert found.X[0].shape == (224, 224, 3)
-    assert found.names()[0] == "bull mastiff"
+    assert found.titles()[0].split("\n")[0] == "bull mastiff"
+    X_tensor, y_tensor = found.tensors()
+    assert X_tensor.requires_grad and torch.equal(X_tensor.detach(), to_input(np.stack(found.X)))
+    assert y_tensor.tolist() == found.y.tolist() and found.batches is found.batches
     assert found.out.name == "visualization" and found.seed == 0
 
 
