@@ -90,10 +90,14 @@ class Inputs:
             return torch.cat(self.batches).requires_grad_(), y_tensor
         return [x[0].detach().requires_grad_() for x in self.batches], y_tensor
 
+    def names(self) -> list[str]:
+        """Return the name of each photograph's class."""
+        return [self.class_names[int(label)] for label in self.y]
+
     def titles(self) -> list[str]:
         """Say of each photograph its class and the network's probability of it."""
         chances = [s.softmax(0)[label].item() for s, label in zip(self.scores, self.y, strict=True)]
-        return [f"{self.class_names[int(label)]}\n{percent(p)}" for label, p in zip(self.y, chances, strict=True)]
+        return [f"{name}\n{percent(p)}" for name, p in zip(self.names(), chances, strict=True)]
 
     def gains(self) -> list[float]:
         """Return what each class score gains over that of the mean colour, which is zero after normalisation."""

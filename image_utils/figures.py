@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from image_utils.pixels import rescale
 
@@ -76,8 +77,8 @@ def image_grid(
     blocks = [[list(row)[first : first + per_row] for row in rows] for first in range(0, count, per_row)]
     widths = [max(_aspect(block, j) for block in blocks) for j in range(min(per_row, count))]
     lines = [row for block in blocks for row in block]
-    figure = GridFigure(figsize=(cell * sum(widths), cell * len(lines)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    figure = GridFigure(figsize=(cell * sum(widths), cell * len(lines)), layout=layout)
     axes = figure.subplots(len(lines), len(widths), squeeze=False, width_ratios=widths)
     for i, row in enumerate(lines):
         block, kind = divmod(i, len(rows))
@@ -147,20 +148,6 @@ def show_in_notebook(picture) -> None:
 
 def _wrapped(title):
     return "\n".join(textwrap.fill(line, TITLE_WIDTH) for line in str(title).split("\n"))
-
-
-def magnified(before: np.ndarray, after: np.ndarray, factor: float) -> np.ndarray:
-    """Show the difference of two photographs many times as strong; grey is no change.
-
-    Args:
-        before: uint8 ndarray (H, W, 3).
-        after: the same.
-        factor: how many times.
-
-    Returns:
-        ndarray (H, W, 3) in [0, 1].
-    """
-    return np.clip(0.5 + factor * (after.astype(np.float64) - before) / 255, 0, 1)
 
 
 def _draw(axis, image, **for_maps):

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from data.samples import SIZE, imagenet_class_names
-from fooling_image import MAGNIFICATION, SHOWN, STEPS, seen
+from fooling_image import SHOWN, STEPS, seen
 from image_utils.errors import InputError
 from image_utils.figures import magnified
 from image_utils.loading import load_image, open_image
@@ -16,6 +16,7 @@ from image_utils.writing import save_image
 from tabs.visit import class_chooser, drop_area, passes_told, shown
 from visualizers import FoolingImage
 from visualizers.fooling_image import nearest_levels, to_images
+from visualizers.minimal_fooling import LEVELS
 
 FILE = "fooling_image_exact.png"
 
@@ -47,8 +48,9 @@ def fool(visit, tell, target, method):
         *("from PIL import Image", "from visualizers import FoolingImage"),
         "from visualizers.fooling_image import nearest_levels, to_images",
     )
-    panels = [visit.pixels, after, magnified(visit.pixels, after, MAGNIFICATION)]
-    titled = list(zip(panels, ["before", "after", f"difference x {MAGNIFICATION}"], strict=True))
+    difference, factor = magnified((after.astype(float) - visit.pixels) / LEVELS)
+    panels = [visit.pixels, after, difference]
+    titled = list(zip(panels, ["before", "after", f"difference x {factor}"], strict=True))
     download = gr.DownloadButton(value=str(visit.folder / FILE), interactive=True)
     return titled, shares(visit.pixels, model), shares(after, model), download
 
