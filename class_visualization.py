@@ -1,5 +1,7 @@
 """What SqueezeNet takes for a tarantula, a tick, a Yorkshire terrier, an oboe, a gorilla and an hourglass."""
 
+import before_imports  # noqa: F401  (it must come first)
+
 import re
 
 import numpy as np
@@ -11,7 +13,9 @@ from command_line import assignment_parser, load_inputs, run, show_files
 from data.labels import find_class
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
+from image_utils.pixels import to_input
 from image_utils.writing import save_figure, save_image, whole_file
+from networks.memory import bytes_for_a_gradient, check_memory
 from visualizers import ClassVisualization
 from visualizers.class_visualization import RECIPES, frame, to_picture
 
@@ -44,6 +48,9 @@ def main():
     if args.steps is not None and args.steps < 1:
         raise InputError(f"--steps must be at least 1, not {args.steps}")
     classes = list(dict.fromkeys(find_class(text, inputs.class_names) for text in args.classes))
+    each = bytes_for_a_gradient(inputs.model, to_input(inputs.X[0][None]).to(inputs.device))
+    count = len(classes)
+    check_memory(f"--class with {count}", count * each, lambda s: f"{int(s * count)} at once", inputs.device)
     names = [inputs.class_names[index] for index in classes]
     recipes = list(RECIPES) if args.recipe == "both" else [args.recipe]
     rows = []

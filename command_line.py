@@ -8,130 +8,53 @@ if __name__ == "__main__":
 """
 
 import argparse
-import functools
+import re
+import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from tqdm import tqdm
 
+from data.labels import find_class, names_for
 from data.networks import EMBEDDED_NAME, load_network
-from data.samples import SIZE, load_imagenet_val
+from data.samples import SIZE, centre_crop, load_imagenet_val
 from image_utils.errors import InputError
 from image_utils.loading import open_image, shorten
-from image_utils.pixels import to_input
+from image_utils.writing import noting_files
+from inputs import Inputs
 from networks.devices import choose_device
-from networks.scores import first_scores
 
 SAMPLES = 5  # photographs the assignment uses
-BATCH = 16  # photographs in one pass; more need more memory and save no time
 MAX_ASPECT = 8  # the shortest side becomes 224 pixels; a ribbon's longest would fill the memory
-
-
-@dataclass
-class Inputs:
-    """What a script works on. What can be known of the photographs is computed when first asked for, and once.
-
-    Attributes:
-        model: classification network, eval mode, frozen, on `device`.
-        X: N photographs, uint8 (H, W, 3) each, shortest side 224.
-        y: int64 ndarray (N,), the classes to explain.
-        class_names: dict from class index to name.
-        device: torch.device.
-        out: folder of the figures.
-        seed: integer.
-    """
-
-    model: torch.nn.Module
-    X: list
-    y: np.ndarray
-    class_names: dict
-    device: torch.device
-    out: Path
-    seed: int
-
-    @functools.cached_property
-    def batches(self) -> list[torch.Tensor]:
-        """The photographs in order, normalised once and on the device: Tensors (n, 3, H, W), n at most BATCH."""
-        same = len({x.shape for x in self.X}) == 1
-        step = BATCH if same else 1
-        groups = [self.X[first : first + step] for first in range(0, len(self.X), step)]
-        return [to_input(np.stack(group)).to(self.device) for group in groups]
-
-    @functools.cached_property
-    def scores(self) -> list[torch.Tensor]:
-        """The network's class scores of each photograph, Tensors (C,) on the CPU.
-
-        Raises:
-            InputError: the network does not take such photographs.
-        """
-        return self.each(lambda x, _: first_scores(self.model, x).cpu())
-
-    def each(self, function) -> list:
-        """Apply `function(x, y)` to the batches and their labels; returns one result a photograph."""
-        results = []
-        for x in self.batches:
-            y = torch.as_tensor(self.y[len(results) : len(results) + len(x)], device=self.device)
-            results.extend(function(x.detach(), y))
-        return results
-
-    def tensors(self) -> tuple[torch.Tensor | list[torch.Tensor], torch.Tensor]:
-        """Return X_tensor and y_tensor as the course's scripts have them.
-
-        Returns:
-            (float Tensor (N, 3, H, W) that requires a gradient, int64 Tensor (N,)); where photographs differ in
-            size, a list of N Tensors (3, H, W) in the place of the first.
-        """
-        y_tensor = torch.as_tensor(self.y, device=self.device)
-        if len({x.shape for x in self.X}) == 1:
-            return torch.cat(self.batches).requires_grad_(), y_tensor
-        return [x[0].detach().requires_grad_() for x in self.batches], y_tensor
-
-    def names(self) -> list[str]:
-        """Return the name of each photograph's class."""
-        return [self.class_names[int(label)] for label in self.y]
-
-    def titles(self) -> list[str]:
-        """Say of each photograph its class and the network's probability of it."""
-        chances = [s.softmax(0)[label].item() for s, label in zip(self.scores, self.y, strict=True)]
-        return [f"{name}\n{percent(p)}" for name, p in zip(self.names(), chances, strict=True)]
-
-    def gains(self) -> list[float]:
-        """Return what each class score gains over that of the mean colour, which is zero after normalisation."""
-        with torch.no_grad():
-            grey = self.each(lambda x, _: self.model(torch.zeros_like(x[:1])).cpu().expand(len(x), -1))
-        return [(s - g)[label].item() for s, g, label in zip(self.scores, grey, self.y, strict=True)]
-
-    def one_by_one(self, function, title) -> list:
-        """Apply `function(x, y)` to each photograph alone, for slow methods; a progress bar appears after 2 s."""
-        progress = tqdm(total=len(self.X), desc=title, unit="image", delay=2, leave=False)
-
-        def counted(x, y):
-            results = []
-            for image, label in zip(x.split(1), y.split(1), strict=True):
-                results.append(function(image, label)[0])
-                progress.update()
-            return results
-
-        with progress:
-            return self.each(counted)
-
-
-def percent(probability: float) -> str:
-    """Write a probability as a person reads it: 87 %, 0.3 %, under 0.1 %."""
-    if probability < 0.001:
-        return "under 0.1 %"
-    return f"{100 * probability:.0f} %" if probability >= 0.0995 else f"{100 * probability:.1f} %"
+MAX_PHOTOGRAPHS = 100  # in a figure that a person can look at
+SAMPLE_CLASSES = 1000  # the samples' labels are ImageNet's
+LISTED = 12  # files that a script names in each folder
+NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf|-nan", re.IGNORECASE)
 
 
 class _OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, without repeating the usage."""
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # argparse takes -1e9 and -inf for options, not for the numbers that they are; it offers no public way.
+        self._negative_number_matcher = re.compile(f"^({NUMBER.pattern})$", re.IGNORECASE)
+
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def folder(text: str) -> Path:
+    """Understand the name of a folder; an empty one, as an unset variable of a shell gives it, is refused."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the folder's name is empty; this folder is .")
+    return Path(text)
 
 
 def assignment_parser(description, *, epilog=None, images=True, seed=True, out="visualization"):
@@ -140,7 +63,7 @@ def assignment_parser(description, *, epilog=None, images=True, seed=True, out="
     Args:
         description: what the script does, for --help.
         epilog: examples, for --help; line breaks are kept.
-        images: whether the script takes photographs (--images, --labels, --num).
+        images: whether the script takes photographs (FILE ..., --images, --labels, --num, --crop).
         seed: whether it draws random numbers (--seed).
         out: default folder of what is written.
     """
@@ -149,15 +72,18 @@ def assignment_parser(description, *, epilog=None, images=True, seed=True, out="
     )
     if images:
         group = parser.add_argument_group("photographs", "without any of these: the assignment's five")
-        group.add_argument("--images", nargs="+", metavar="FILE", help="your own, any format Pillow reads")
+        group.add_argument("photographs", nargs="*", metavar="FILE", help="your own, any format Pillow reads")
+        group.add_argument("--images", nargs="+", metavar="FILE", help="the same")
         group.add_argument(
             "--labels",
             nargs="+",
-            type=int,
-            metavar="N",
-            help="their class indices; default: the network's top-1",
+            metavar="CLASS",
+            help="their classes, number or name; default: the network's top-1",
         )
         group.add_argument("--num", type=int, metavar="N", help=f"how many of the samples (default {SAMPLES})")
+        group.add_argument(
+            "--crop", choices=("none", "center"), default="none", help="center: cut out a square, as a ViT needs"
+        )
     group = parser.add_argument_group("network")
     group.add_argument(
         "--network",
@@ -171,12 +97,25 @@ def assignment_parser(description, *, epilog=None, images=True, seed=True, out="
         help="embedded, torchvision, random, or a .pth or .safetensors file "
         f"(default: embedded for {EMBEDDED_NAME}, torchvision for others)",
     )
+    group.add_argument(
+        "--num-classes", type=int, metavar="N", help="of a network of your own, with --weights FILE"
+    )
+    group.add_argument("--classes", dest="names", metavar="FILE", help="their names: one a line, or .json")
+    for name in ("mean", "std"):
+        group.add_argument(
+            f"--{name}",
+            nargs=3,
+            type=float,
+            metavar="X",
+            help="of its pixels in [0, 1], RGB (default: ImageNet's)",
+        )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     group = parser.add_argument_group("output")
-    group.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help="folder (%(default)s)")
+    group.add_argument("--out", type=folder, default=Path(out), metavar="DIR", help="folder (%(default)s)")
     if seed:
         group.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers (%(default)s)")
     group.add_argument("--show", action="store_true", help="open the figures when they are written")
+    group.add_argument("--quiet", action="store_true", help="say nothing when all is well")
     return parser
 
 
@@ -189,20 +128,33 @@ def load_inputs(args) -> Inputs:
     check_seed(args.seed)
     device = choose_device(args.device)
     check_folder(args.out)
+    files = chosen_files(args)
+    if files and args.num is not None:
+        raise InputError("--num chooses samples; it does not go with photographs of your own")
+    if not files and getattr(args, "labels", None):
+        raise InputError("--labels go with photographs of your own (--images)")
     model = load_named_network(args).to(device)
-    inputs = Inputs(model, [], np.zeros(0, np.int64), {}, device, args.out, args.seed)
-    if getattr(args, "images", None):
-        if args.num is not None:
-            raise InputError("--num chooses samples; it does not go with --images")
-        inputs.X = [_photograph(file) for file in args.images]
-        inputs.class_names = load_imagenet_val(1)[2]
-        inputs.y = _labels(args.labels, inputs)
+    inputs = Inputs(model, [], np.zeros(0, np.int64), {}, device, args.out, args.seed, files)
+    if files:
+        inputs.X = [_photograph(file, args.crop) for file in files]
+        inputs.y = np.zeros(len(files), dtype=np.int64)
     else:
-        if getattr(args, "labels", None):
-            raise InputError("--labels go with --images")
         X, inputs.y, inputs.class_names = _samples(getattr(args, "num", None))
         inputs.X = list(X)
+    _look(args, inputs)
+    report(inputs.sights() if hasattr(args, "photographs") else (), quiet=args.quiet)
     return inputs
+
+
+def chosen_files(args) -> list:
+    """Return the files of one's own photographs that the arguments name, wherever they stand in the command."""
+    files = [*(getattr(args, "photographs", None) or ()), *(getattr(args, "images", None) or ())]
+    if len(files) > MAX_PHOTOGRAPHS:
+        raise InputError(
+            f"--images: {len(files)} photographs; at most {MAX_PHOTOGRAPHS} fit into a figure, and "
+            "python -m explain takes whole folders"
+        )
+    return files
 
 
 def check_seed(seed):
@@ -217,8 +169,17 @@ def named_weights(args):
 
 
 def load_named_network(args):
-    """Load the network that --network and --weights name."""
-    return load_network(args.network, named_weights(args))
+    """Load the network that --network, --weights, --num-classes, --mean and --std describe."""
+    weights = named_weights(args)
+    if args.num_classes is not None and (args.num_classes < 2 or weights in ("embedded", "torchvision")):
+        raise InputError(
+            f"--num-classes must be 2 or more and goes with --weights FILE, not {args.num_classes} with {weights}"
+        )
+    for name in ("mean", "std"):
+        values = getattr(args, name)
+        if values and not (np.isfinite(values).all() and (name == "mean" or min(values) > 0)):
+            raise InputError(f"--{name} must be three numbers{' above 0' * (name == 'std')}, not {values}")
+    return load_network(args.network, weights, num_classes=args.num_classes, mean=args.mean, std=args.std)
 
 
 def check_folder(folder):
@@ -232,8 +193,12 @@ def check_folder(folder):
             raise InputError(f"--out '{folder}': '{part}' is a file, not a folder")
 
 
-def _photograph(file):
+def _photograph(file, crop):
     img = open_image(file)
+    if crop == "center":
+        if max(img.size) > MAX_ASPECT * min(img.size):
+            img = centre_crop(img, min(img.size))  # before the rest of a ribbon fills the memory
+        return np.array(centre_crop(shorten(img, SIZE), SIZE))
     check_aspect(img, file)
     return np.array(shorten(img, SIZE))
 
@@ -241,7 +206,10 @@ def _photograph(file):
 def check_aspect(img, file):
     """Raise InputError for a PIL image so long that it would fill the memory, once brought to size."""
     if max(img.size) > MAX_ASPECT * min(img.size):
-        raise InputError(f"'{file}' is more than {MAX_ASPECT} times as long as it is wide; cut out a part of it")
+        raise InputError(
+            f"'{file}' is more than {MAX_ASPECT} times as long as it is wide; cut out a part of it, or give "
+            "--crop center"
+        )
 
 
 def _samples(num):
@@ -252,18 +220,28 @@ def _samples(num):
     return X[:num], y[:num], class_names
 
 
-def _labels(given, inputs):
-    """Check the labels given, or take the network's own top-1."""
-    inputs.y = np.zeros(len(inputs.X), dtype=np.int64)
-    scores = inputs.scores
-    if given is None:
-        return np.array([int(s.argmax()) for s in scores], dtype=np.int64)
-    if len(given) != len(inputs.X):
+def _look(args, inputs):
+    """Run the network once: how many classes it has, what it sees, and which classes are explained."""
+    given = getattr(args, "labels", None)
+    if given and len(given) != len(inputs.X):
         raise InputError(f"--labels: {len(given)} labels for {len(inputs.X)} images")
-    for label in given:
-        if not 0 <= label < len(scores[0]):
-            raise InputError(f"--labels: {label} is not a class index from 0 to {len(scores[0]) - 1}")
-    return np.array(given, dtype=np.int64)
+    try:
+        classes = len(inputs.scores[0])
+    except InputError as problem:
+        raise InputError(f"{problem}; --crop center makes the photographs square") from None
+    if args.names or not inputs.class_names or classes != len(inputs.class_names):
+        inputs.class_names = names_for(classes, args.names)
+    if given:
+        inputs.y = np.array([_label(text, inputs.class_names) for text in given], dtype=np.int64)
+    elif inputs.files or classes != SAMPLE_CLASSES:  # a network of one's own does not know the samples' classes
+        inputs.y = np.array([seen for seen, _ in inputs.top], dtype=np.int64)
+
+
+def _label(text, class_names):
+    try:
+        return find_class(text, class_names)
+    except InputError as problem:
+        raise InputError(f"--labels: {problem}") from None
 
 
 def show_files(*paths):
@@ -272,16 +250,56 @@ def show_files(*paths):
         Image.open(path).show(title=str(path))
 
 
-def run(main):
+@dataclass
+class _Report:
+    """What a script says when it has ended well: lines of its own, the files it wrote, and the time it took."""
+
+    lines: list | None = None
+    quiet: bool = False
+
+
+_report = _Report()
+
+
+def report(lines=(), *, quiet=False) -> None:
+    """Have `run` end with what the script did.
+
+    Args:
+        lines: said first, such as what the network sees in each photograph.
+        quiet: say nothing after all.
+    """
+    _report.lines, _report.quiet = [*(_report.lines or ()), *lines], quiet
+
+
+def _summary(files, seconds):
+    """Say which files were written, a line for each folder, and how long it took."""
+    folders: dict[Path, list[str]] = {}
+    for file in dict.fromkeys(files):
+        folders.setdefault(file.parent, []).append(file.name)
+    for place, names in folders.items():
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        yield f"wrote into {place}/: {', '.join(names[:LISTED])}{more}"
+    yield f"{seconds:.1f} s"
+
+
+def run(main: Callable[[], Any]) -> None:
     """Run a script's main function and end the process as the house does.
 
     Exit status 0; 2 and one line on standard error for unusable input; 130 after Ctrl-C.
     """
+    started, name = time.perf_counter(), Path(sys.argv[0]).name
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # see before_imports.py
+    _report.lines, _report.quiet = None, False
     try:
-        main()
+        with noting_files() as files:
+            main()
+        if _report.lines is not None and not _report.quiet:
+            said = [*_report.lines, *_summary(files, time.perf_counter() - started)]
+            sys.stderr.write("".join(f"{line}\n" for line in said))
     except InputError as problem:
-        sys.stderr.write(f"{Path(sys.argv[0]).name}: error: {problem}\n")
+        sys.stderr.write(f"{name}: error: {problem}\n")
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{Path(sys.argv[0]).name}: interrupted\n")
+        sys.stderr.write(f"{name}: interrupted\n")
         sys.exit(130)

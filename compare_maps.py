@@ -1,5 +1,7 @@
 """Which map should I believe? Methods of attribution side by side, measured, with controls that know nothing."""
 
+import before_imports  # noqa: F401  (it must come first)
+
 import csv
 import textwrap
 import time
@@ -133,7 +135,7 @@ def measure(args, inputs, batches, methods, controls):
 
 def mosaic_pool(args, inputs):
     """Return the photographs that mosaics are made of: the user's own, or all samples; squares of one size."""
-    X = inputs.X if args.images else load_imagenet_val()[0]
+    X = inputs.X if inputs.files else load_imagenet_val()[0]
     squares = [np.asarray(centre_crop(Image.fromarray(x), SIZE)) for x in X]
     return to_input(np.stack(squares)).to(inputs.device, memory_format=torch.channels_last)
 

@@ -1,5 +1,7 @@
 """A fooling image by the course's recipe, and the smallest one as a PNG that really fools when reopened."""
 
+import before_imports  # noqa: F401  (it must come first)
+
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -9,13 +11,14 @@ import torch
 from PIL import Image
 
 from command_line import assignment_parser, load_inputs, load_named_network, named_weights, run, show_files
-from data.labels import find_class
-from data.samples import imagenet_class_names
+from data.labels import find_class, names_for
+from data.samples import SIZE
 from image_utils.errors import InputError
-from image_utils.figures import image_grid
+from image_utils.figures import image_grid, magnified
 from image_utils.loading import load_image
 from image_utils.pixels import to_input, to_pixels
 from image_utils.writing import save_figure, save_image, save_json
+from inputs import percent
 from networks.devices import choose_device
 from networks.no_trace import untouched
 from visualizers import FoolingImage
@@ -24,7 +27,7 @@ from visualizers.minimal_fooling import LEVELS, target_margin
 
 EXAMPLES = """
 writes into --out (default visualization/):
-  fooling_image.png          photograph, fooling image, their difference, and that ten times as strong
+  fooling_image.png          photograph, fooling image, and their difference, magnified
   fooling_image_exact.png    the smallest change of 8-bit pixels that fools, at the network's input size, lossless;
                              by the minimal method, whichever the figure shows
   fooling_image_exact.json   what the network sees in it, and how small the change is
@@ -38,7 +41,6 @@ examples:
   python fooling_image.py --verify visualization/fooling_image_exact.png
   python fooling_image.py --compare 5                        five pairs through five methods; some minutes
 """
-MAGNIFICATION = 10
 STEPS = 72  # of the minimal method
 MARGIN = 0.05  # score units by which the exact image fools
 SHOWN = 3  # classes that --verify names
@@ -58,6 +60,11 @@ def main():
     found = FoolingImage().make_minimal_fooling_image(
         x, target, inputs.model, steps=args.steps, margin=args.margin
     )
+    if not found.success[0]:
+        raise InputError(
+            f"--target {args.target}: no 8-bit image found in {args.steps} steps that is seen so by a margin of "
+            f"{args.margin} (closest: {found.margin[0]:.3g}); try more --steps"
+        )
     draw(args, inputs, x, target, found)
     write_exact(args, inputs, x, target, found)
     if args.compare:
@@ -104,43 +111,36 @@ def check(args, inputs):
 
 
 def draw(args, inputs, x, target, found):
-    """Write the four panels; differences are real numbers around mid-grey, so nothing wraps around."""
-    photograph = to_pixels(x)[0]
+    """Write the three panels, the first two with what the network sees in them."""
     if args.method == "course":
         fooling = FoolingImage().make_fooling_image(x, target, inputs.model)
         how = "the course's recipe, steps of length 10"
     else:
         fooling = to_input(found.images).to(x)
         how = "the minimal method, whole 8-bit levels"
-    difference = to_pixels(fooling)[0] - photograph
-    panels = [photograph, photograph + difference, 0.5 + difference, 0.5 + MAGNIFICATION * difference]
-    names = inputs.class_names
-    titles = [
-        names[int(inputs.y[args.index])],
-        names[seen(fooling, inputs.model)["class"]],
-        "difference",
-        f"difference x {MAGNIFICATION}",
-    ]
+    photograph, fooled = (to_pixels(images)[0].permute(1, 2, 0).cpu().numpy() for images in (x, fooling))
+    difference = fooled - photograph
+    shown, factor = magnified(difference)
+    titles = [titled(image, inputs) for image in (x, fooling)]
+    seen_first, label = seen(x, inputs.model)["class"], int(inputs.y[args.index])
+    known = "" if seen_first == label else f" The photograph's label: {inputs.class_names[label]}."
     figure = image_grid(
-        [[panel.clamp(0, 1).permute(1, 2, 0).cpu().numpy() for panel in panels]],
-        column_titles=titles,
-        caption=f"By {how}: L2 {difference.norm().item():.2f}, at most "
-        f"{LEVELS * difference.abs().max().item():.0f} of {LEVELS} levels. Grey: no change.",
+        [[photograph.clip(0, 1), fooled.clip(0, 1), shown]],
+        column_titles=[*titles, f"difference x {factor}"],
+        caption=f"By {how}: L2 {np.linalg.norm(difference):.2f}, at most "
+        f"{LEVELS * np.abs(difference).max():.0f} of {LEVELS} levels. Grey: no change.{known}",
     )
     save_figure(figure, inputs.out / "fooling_image.png")
 
 
-def write_exact(args, inputs, x, target, found):
-    """Write the PNG and its card, once the reopened PNG has fooled the network.
+def titled(x, inputs):
+    """Say what the network sees in an image (1, 3, H, W), and how surely."""
+    sight = seen(x, inputs.model)
+    return f"{inputs.class_names[sight['class']]}\n{percent(sight['probabilities'][sight['class']].item())}"
 
-    Raises:
-        InputError: the method found no image that fools.
-    """
-    if not found.success[0]:
-        raise InputError(
-            f"--target {args.target}: no 8-bit image found in {args.steps} steps that is seen so by a margin of "
-            f"{args.margin} (closest: {found.margin[0]:.3g}); try more --steps"
-        )
+
+def write_exact(args, inputs, x, target, found):
+    """Write the PNG and its card, once the reopened PNG has fooled the network."""
     image = found.images[0]
     save_image(Image.fromarray(image), inputs.out / "fooling_image_exact.png")
     reopened = load_image(inputs.out / "fooling_image_exact.png")
@@ -170,7 +170,7 @@ def card(args, inputs, x, target, found):
         "method": "minimal",
         "network": args.network,
         "weights": named_weights(args),
-        "photograph": str(args.images[args.index]) if args.images else f"sample {args.index}",
+        "photograph": str(inputs.files[args.index]) if inputs.files else f"sample {args.index}",
         "label": {"class": true, "name": names[true]},
         "target": {"class": target, "name": names[target]},
         "seen_in_photograph": described(before),
@@ -198,7 +198,7 @@ def seen(x, model):
 
 
 def verify(args):
-    """Print what the network sees in an image file, at its own size."""
+    """Print what the network sees in an image file, pixel for pixel as it is."""
     device = choose_device(args.device)
     model = load_named_network(args).to(device)
     image = load_image(args.verify)
@@ -208,9 +208,12 @@ def verify(args):
         raise InputError(
             f"'{args.verify}': the network does not take it: {str(problem).splitlines()[0]}"
         ) from None
-    names = imagenet_class_names()
-    print(f"{args.verify}: {image.shape[1]} x {image.shape[0]} pixels, margin {sight['margin']:.3f}")  # noqa: T201
-    for probability, index in zip(*sight["probabilities"].topk(SHOWN), strict=True):
+    names = names_for(len(sight["probabilities"]), args.names)
+    height, width = image.shape[:2]
+    size = "" if min(height, width) == SIZE else f", judged at this size, not brought to {SIZE} as photographs are"
+    print(f"{args.verify}: {width} x {height} pixels{size}, margin {sight['margin']:.3f}")  # noqa: T201
+    shown = min(SHOWN, len(names))
+    for probability, index in zip(*sight["probabilities"].topk(shown), strict=True):
         print(f"{100 * probability:7.2f} %  {index:4d}  {names[index.item()]}")  # noqa: T201
 
 

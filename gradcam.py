@@ -1,5 +1,7 @@
 """Guided backpropagation, Grad-CAM and their product, and beside them Captum's; three views of an early layer."""
 
+import before_imports  # noqa: F401  (it must come first)
+
 import contextlib
 import sys
 import warnings
@@ -92,6 +94,9 @@ def main():
 def choose_layers(args, inputs):
     """Return the names of the two layers, given or chosen."""
     model, x = inputs.model, inputs.batches[0]
+    for given in (args.layer, args.early_layer):
+        if given is not None:
+            find_layer(model, given)
     course = COURSE_EARLY_LAYER if args.network.startswith("squeezenet") else None
     return args.layer or default_layer(model, x), args.early_layer or course or early_layer(model, x)
 

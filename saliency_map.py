@@ -1,5 +1,7 @@
 """Saliency maps of five photographs, and beside them Captum's: gradient and perturbation methods."""
 
+import before_imports  # noqa: F401  (it must come first)
+
 import numpy as np
 import torch
 from captum.attr import IntegratedGradients, Occlusion, Saliency

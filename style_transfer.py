@@ -1,5 +1,7 @@
 """Style transfer: check the three losses, then paint a photograph in three styles, or your own in any."""
 
+import before_imports  # noqa: F401  (it must come first)
+
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from command_line import (
     check_seed,
     load_named_network,
     named_weights,
+    report,
     run,
     show_files,
 )
@@ -22,6 +25,7 @@ from image_utils.errors import InputError
 from image_utils.loading import open_image
 from image_utils.writing import save_json
 from networks.devices import choose_device
+from networks.memory import bytes_for_a_gradient, check_memory
 from networks.precision import PRECISIONS
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
 from style_utils import extract_features, features_from_img, rel_error, style_transfer
@@ -62,6 +66,7 @@ SETTINGS = {  # what `style_transfer` takes, and the options that give it
 }
 WEIGHTS = {"content_weight", "style_weights", "tv_weight"}
 LARGE = 512  # pixels; larger pictures go from coarse to fine
+PROBE = 128  # pixels at which the memory for one is measured
 
 
 def main():
@@ -72,8 +77,11 @@ def main():
     check_folder(args.out)
     cnn = load_features(args).to(device)
     jobs = [job_for(name, args) for name in names_of_settings(args)]
+    for job in jobs:
+        check_sizes(job, cnn)
     check_losses(args)
     written = [make_image(job, args, cnn) for job in jobs]
+    report(quiet=args.quiet)
     if args.show:
         show_files(*written)
 
@@ -188,6 +196,23 @@ def coarse_sizes(image_size):
     while sizes[0] > LARGE:
         sizes.insert(0, -(-sizes[0] // 2))
     return sizes[:-1]
+
+
+def check_sizes(job, cnn):
+    """Raise InputError for sizes that are not positive, or whose features do not fit into the memory."""
+    sizes = [("--size", job["image_size"], job["content_image"])]
+    sizes += [("--sizes", size, job["content_image"]) for size in job["sizes"]]
+    sizes += [("--style-size", job["style_size"], file) for file in job["style_image"]]
+    device = next(cnn.parameters()).device
+    a_pixel = bytes_for_a_gradient(cnn, torch.zeros(1, 3, PROBE, PROBE, device=device)) / PROBE**2
+    for option, size, file in sizes:
+        if size < 1:
+            raise InputError(f"{option} must be at least 1 pixel, not {size}")
+        width, height = open_image(file).size
+        pixels = size**2 * max(width, height) / min(width, height)
+        check_memory(
+            f"{option} {size}", a_pixel * pixels, lambda s, size=size: f"{int(size * s**0.5)} pixels", device
+        )
 
 
 def chosen_solver(args, styles):

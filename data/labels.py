@@ -1,9 +1,12 @@
 """Finding a class by what a person calls it."""
 
 import difflib
+import json
 import re
+from pathlib import Path
 
 from image_utils.errors import InputError
+from image_utils.loading import check_file
 
 
 def find_class(text: str | int, class_names: dict[int, str]) -> int:
@@ -68,3 +71,43 @@ def _near(wanted: str, class_names: dict[int, str], most: int = 5) -> list[int]:
 
 def _list(indices: list[int], class_names: dict[int, str]) -> str:
     return ", ".join(f"{class_names[index]} ({index})" for index in indices) or "none"
+
+
+def names_for(count: int, file: str | Path | None = None) -> dict[int, str]:
+    """Name the classes of a network.
+
+    Args:
+        count: how many classes it has.
+        file: text file with a name in each line, or .json: a list of names, or a dict from number to name. None
+            gives ImageNet's names to a network of 1000 classes, and "class 0", "class 1", ... to any other.
+
+    Returns:
+        dict from class index to name, all `count` of them.
+
+    Raises:
+        InputError: the file cannot be read, or names another number of classes.
+    """
+    if file is None:
+        from data.samples import imagenet_class_names
+
+        return imagenet_class_names() if count == 1000 else {index: f"class {index}" for index in range(count)}
+    names = _read_names(Path(file))
+    if names.keys() != set(range(count)):
+        raise InputError(f"'{file}' names {len(names)} classes; the network has {count}, from 0 to {count - 1}")
+    return dict(sorted(names.items()))
+
+
+def _read_names(file: Path) -> dict[int, str]:
+    check_file(file)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        if file.suffix != ".json":
+            return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
+        content = json.loads(text)
+        pairs = enumerate(content) if isinstance(content, list) else content.items()
+        names = {int(index): name for index, name in pairs}
+    except (OSError, ValueError, AttributeError, RecursionError) as problem:
+        raise InputError(f"'{file}' is not a list of class names: {str(problem).splitlines()[0]}") from None
+    if not all(isinstance(name, str) for name in names.values()):
+        raise InputError(f"'{file}' is not a list of class names: each must be text")
+    return names

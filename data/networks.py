@@ -5,7 +5,9 @@ import difflib
 import sys
 import urllib.error
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +26,14 @@ CHECKPOINT_KEYS = (
 )  # under which training scripts keep a network's state
 
 
-def load_network(name: str = EMBEDDED_NAME, weights: str | Path = "embedded") -> nn.Module:
+def load_network(
+    name: str = EMBEDDED_NAME,
+    weights: str | Path = "embedded",
+    *,
+    num_classes: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> nn.Module:
     """Load an ImageNet classification network, ready to be looked into.
 
     Args:
@@ -33,17 +42,29 @@ def load_network(name: str = EMBEDDED_NAME, weights: str | Path = "embedded") ->
             "torchvision", the library's default weights, from its cache or by download;
             "random", untrained but the same each time, for tests;
             or the path of a .safetensors, .pth or .pt state dict.
+        num_classes: of a network of your own, whose weights come from a file; None for ImageNet's 1000.
+        mean: of the pixels in [0, 1] that it was trained on, red, green, blue; None for ImageNet's.
+        std: their standard deviation, likewise.
 
     Returns:
         nn.Module in eval mode, parameters frozen, on the CPU, float32. It takes (N, 3, H, W) as `preprocess` gives
         it and returns class scores before the softmax, (N, number of classes).
 
     Raises:
-        InputError: unknown name, weights that are missing or do not fit, no way to download them, or a network
-            trained on pixels that `preprocess` does not give (efficientnet_v2_l).
+        InputError: unknown name, weights that are missing or do not fit, no way to download them, a mean or std
+            that is not three numbers, or a network that was trained on another mean and std than ImageNet's and is
+            not given them (efficientnet_v2_l).
     """
-    network = build_network(name)
-    if weights != "random":
+    if num_classes is not None and (num_classes < 2 or weights in ("embedded", "torchvision")):
+        raise InputError(
+            f"num_classes is 2 or more and goes with weights from a file; {num_classes} and {weights}"
+        )
+    network = build_network(name, num_classes)
+    if mean is not None or std is not None:
+        network.register_forward_pre_hook(
+            OwnPixels(SQUEEZENET_MEAN if mean is None else mean, SQUEEZENET_STD if std is None else std)
+        )
+    elif weights != "random":
         _check_pixels(name)
     if weights == "embedded":
         if name != EMBEDDED_NAME:
@@ -65,8 +86,37 @@ def network_names() -> list[str]:
     return models.list_models(module=models)
 
 
-def build_network(name: str) -> nn.Module:
+class OwnPixels:
+    """Turns ImageNet's normalisation into another, in front of a network that was trained with that one.
+
+    So everything here goes on in one normalisation, and attributions of networks can be compared.
+    """
+
+    def __init__(self, mean: Sequence[float] | np.ndarray, std: Sequence[float] | np.ndarray) -> None:
+        """Take the mean and the standard deviation of pixels in [0, 1], three numbers each."""
+        for name, values in (("mean", mean), ("std", std)):
+            if np.shape(values) != (3,) or not np.isfinite(values).all():
+                raise InputError(f"{name} must be three numbers, of red, green and blue, not {values}")
+        if not (np.asarray(std) > 0).all():
+            raise InputError(f"std must be greater than 0, not {std}")
+        self.scale = torch.tensor([s / t for s, t in zip(SQUEEZENET_STD, std, strict=True)])
+        self.shift = torch.tensor([(m - n) / t for m, n, t in zip(SQUEEZENET_MEAN, mean, std, strict=True)])
+
+    def __call__(self, module: nn.Module, args: tuple) -> tuple:
+        """Rescale the images, Tensor (N, 3, H, W), on their way into the network."""
+        scale, shift = (values.to(args[0]).view(3, 1, 1) for values in (self.scale, self.shift))
+        return (args[0] * scale + shift, *args[1:])
+
+
+def build_network(name: str, num_classes: int | None = None) -> nn.Module:
     """Build a torchvision classification network with random weights that are the same each time.
+
+    Args:
+        name: of the network.
+        num_classes: None for ImageNet's 1000.
+
+    Returns:
+        nn.Module in eval mode.
 
     Raises:
         InputError: no such network; the message lists near names.
@@ -79,7 +129,9 @@ def build_network(name: str) -> nn.Module:
         raise InputError(f"torchvision has no classification network '{name}'; did you mean {', '.join(near)}?")
     # These two bring ImageNet's normalisation to their own; torchvision says so only where it loads the weights.
     own = {"init_weights": True, "transform_input": True}
-    options = own if name in ("googlenet", "inception_v3") else {}
+    options: dict[str, Any] = dict(own) if name in ("googlenet", "inception_v3") else {}
+    if num_classes is not None:
+        options["num_classes"] = num_classes
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return models.get_model(name, weights=None, **options).eval()
@@ -90,7 +142,9 @@ def _check_pixels(name: str) -> None:
 
     seen = models.get_model_weights(name).DEFAULT.transforms()
     if not np.allclose((seen.mean, seen.std), (SQUEEZENET_MEAN, SQUEEZENET_STD), atol=1e-3):
-        raise InputError(f"{name} was trained on pixels of mean {seen.mean} and std {seen.std}, not ImageNet's")
+        raise InputError(
+            f"{name} was trained on pixels of mean {seen.mean} and std {seen.std}, not ImageNet's; give these"
+        )
 
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:

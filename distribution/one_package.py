@@ -34,7 +34,9 @@ def rewritten(source: str, names: set[str] | dict[str, Path]) -> str:
     room = "|".join(sorted(names, key=len, reverse=True))
     start = r"^(\s*(?:>>> )?"
     source = re.sub(rf"{start}from )({room})\b(?=[\w.]* import )", rf"\1{NAME}.\2", source, flags=re.MULTILINE)
-    source = re.sub(rf"{start})import ({room})$", rf"\1from {NAME} import \2", source, flags=re.MULTILINE)
+    source = re.sub(
+        rf"{start})import ({room})(?=\s*(?:#.*)?$)", rf"\1from {NAME} import \2", source, flags=re.MULTILINE
+    )
     return re.sub(rf"{start})import ({room}) as ", rf"\1from {NAME} import \2 as ", source, flags=re.MULTILINE)
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from command_line import load_named_network
+from data.labels import names_for
 from data.samples import SIZE
 from explain import runs, storage
 from explain.index_page import write_index
-from explain.labels import class_names, label_source
+from explain.labels import label_source
 from explain.listing import list_files, make_shards, require_images
 from explain.local import run_local
 from explain.on_ray import cluster, load_ray, run_ray
@@ -87,10 +88,10 @@ def explain_folder(args):
     weights = _digest(model)
     reasons, layer, classes = try_out(make_ready(model, device), args.methods, SIZE)
     for reason in dict.fromkeys(reasons.values()):
-        names = ", ".join(method for method in reasons if reasons[method] == reason)
-        sys.stderr.write(f"explain: without {names}: {reason}\n")
+        without_it = ", ".join(method for method in reasons if reasons[method] == reason)
+        sys.stderr.write(f"explain: without {without_it}: {reason}\n")
     methods = tuple(method for method in args.methods if method not in reasons)
-    names = class_names(classes)
+    names = list(names_for(classes, args.names).values())
     labels = label_source(args.labels, folder, names, without=out)
     require_images(folder, without=out)
     table = args.labels not in ("top1", "from-folder")
@@ -101,6 +102,7 @@ def explain_folder(args):
         "layer": layer,
         "network": args.network,
         "weights": weights,
+        **{name: getattr(args, name) for name in ("mean", "std", "num_classes", "names") if getattr(args, name)},
         "labels": hashlib.sha256(Path(args.labels).read_bytes()).hexdigest() if table else args.labels,
         "save": args.save,
         "batch_size": args.batch_size,

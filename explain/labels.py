@@ -12,15 +12,6 @@ TOP1 = -1
 SOME = 1000  # entries of a table that are looked for
 
 
-def class_names(classes):
-    """Return the names of a network's classes: ImageNet's if there are 1000, else "class 0", "class 1", ..."""
-    if classes == 1000:
-        from data.samples import imagenet_class_names
-
-        return list(imagenet_class_names().values())
-    return [f"class {i}" for i in range(classes)]
-
-
 def label_source(source, folder, names, *, without=None):
     """Make the function that knows each image's class.
 

@@ -1,6 +1,7 @@
 """Writing results: a file appears whole, or not at all."""
 
 import contextlib
+import contextvars
 import json
 import os
 import tempfile
@@ -17,6 +18,19 @@ if TYPE_CHECKING:  # matplotlib takes a while to import
 # Read once: reading it means setting it, and a folder that another thread makes meanwhile would be open to all.
 UMASK = os.umask(0)
 os.umask(UMASK)
+
+_noted: contextvars.ContextVar[list[Path] | None] = contextvars.ContextVar("noted", default=None)
+
+
+@contextlib.contextmanager
+def noting_files() -> Iterator[list[Path]]:
+    """Give a list that names every file written inside the block, in this thread, in their order."""
+    files: list[Path] = []
+    token = _noted.set(files)
+    try:
+        yield files
+    finally:
+        _noted.reset(token)
 
 
 @contextlib.contextmanager
@@ -44,6 +58,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~UMASK)  # mkstemp makes private files; a result is an ordinary one
         temporary.replace(path)
+        if (noted := _noted.get()) is not None:
+            noted.append(path)
     except OSError as problem:
         raise InputError(f"cannot write '{path}': {problem.strerror or problem}") from None
     finally:

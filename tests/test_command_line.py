@@ -8,8 +8,12 @@ import torch
 from PIL import Image
 
 from command_line import assignment_parser, load_inputs, run
+from data.networks import build_network
+from data.samples import imagenet_class_names
 from image_utils.errors import InputError
 from image_utils.pixels import to_input
+from image_utils.writing import save_json
+from inputs import percent
 from networks.devices import choose_device
 from networks.seeding import make_generator
 from tests.scripts import call
@@ -115,3 +119,82 @@ def test_names_that_are_too_long(options, tmp_path):
     parser = assignment_parser("doc")
     with pytest.raises(InputError, match="too long"):
         load_inputs(parser.parse_args(["--out", str(tmp_path), *options]))
+
+
+def test_photographs_by_position_and_by_option(two_pictures):
+    assert inputs(*two_pictures).files == [str(file) for file in two_pictures]
+    both = inputs(two_pictures[0], "--images", two_pictures[1])
+    assert [x.shape for x in both.X] == [(224, 358, 3), (373, 224, 3)]
+
+
+def test_labels_by_name(two_pictures):
+    assert inputs(*two_pictures, "--labels", "tarantula", "yorkshire_terrier").y.tolist() == [76, 187]
+
+
+def test_crop_makes_squares_and_takes_ribbons(tmp_path, two_pictures):
+    Image.new("RGB", (2, 600)).save(tmp_path / "ribbon.png")
+    found = inputs(*two_pictures, tmp_path / "ribbon.png", "--crop", "center")
+    assert [x.shape for x in found.X] == [(224, 224, 3)] * 3
+    whole = inputs(two_pictures[0]).X[0]
+    assert np.array_equal(found.X[0], whole[:, 67:291])  # the middle of the 358 columns
+
+
+def test_a_network_of_ones_own(tmp_path, two_pictures):
+    torch.save(build_network("resnet18", 3).state_dict(), tmp_path / "mine.pth")
+    (tmp_path / "names.txt").write_text("cat\ndog\nox\n")
+    own = ["--network", "resnet18", "--weights", tmp_path / "mine.pth", "--num-classes", 3]
+    named = inputs(*own, "--classes", tmp_path / "names.txt", two_pictures[0], "--labels", "ox")
+    assert named.y.tolist() == [2] and named.names() == ["ox"]
+    assert inputs(*own).class_names == {0: "class 0", 1: "class 1", 2: "class 2"}
+    assert max(inputs(*own).y) < 3  # the samples' own labels are not this network's
+    assert load_inputs(
+        assignment_parser("test").parse_args(["--mean", "0.5", "0.5", "0.5"])
+    ).model._forward_pre_hooks
+
+
+def finished(capsys, *arguments):
+    """What a script says that loads its inputs and writes two files."""
+
+    def main():
+        found = inputs(*arguments)
+        for name in ("a.json", "b.json"):
+            save_json({}, found.out / name)
+
+    run(main)
+    return capsys.readouterr().err
+
+
+def test_a_script_says_what_it_did(two_pictures, tmp_path, capsys, squeezenet):
+    said = finished(capsys, *two_pictures, "--labels", 7, 999, "--out", tmp_path / "out").splitlines()
+    seen = squeezenet(inputs(two_pictures[0]).each(lambda x, y: x)[0][None]).softmax(1)[0]
+    name = imagenet_class_names()[int(seen.argmax())]
+    assert said[0] == f"{two_pictures[0]}: {name}, {percent(seen.max())}; explained: cock"
+    assert said[2] == f"wrote into {tmp_path / 'out'}/: a.json, b.json"
+    assert len(said) == 4 and said[3].endswith(" s")
+    assert "; explained" not in finished(capsys, two_pictures[0], "--out", tmp_path / "out")
+
+
+def test_quiet_and_failures_say_nothing_of_it(two_pictures, tmp_path, capsys):
+    assert finished(capsys, two_pictures[0], "--out", tmp_path, "--quiet") == ""
+    with pytest.raises(SystemExit):
+        run(lambda: (inputs(two_pictures[0]), inputs("--num", 0)))
+    assert capsys.readouterr().err.count("\n") == 1
+    run(lambda: None)  # what an earlier script had to say is forgotten
+    assert capsys.readouterr().err == ""
+
+
+def test_many_photographs_go_through_in_parts(monkeypatch):
+    monkeypatch.setattr("inputs.BATCH", 2)
+    found, sizes = inputs(), []
+    scores = found.each(lambda x, y: sizes.append(len(x)) or found.model(x))
+    assert sizes == [2, 2, 1] and len(scores) == 5
+    monkeypatch.undo()
+    for one, other in zip(scores, inputs().scores, strict=True):
+        assert torch.allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("number", ["-1", "-1e9", "-.5", "-1.5E-3", "-inf", "-nan"])
+def test_negative_numbers_are_not_taken_for_options(number):
+    parser = assignment_parser("test")
+    parser.add_argument("--weight", type=float)
+    assert str(parser.parse_args(["--weight", number]).weight) == str(float(number))

@@ -173,6 +173,7 @@ def test_a_checkout_that_has_gone_is_named(linked, tmp_path):
         (">>> from data_utils import *", ">>> from look_inside.data_utils import *"),
         ("import foolbox_utils as peers", "from look_inside import foolbox_utils as peers"),
         ("import data", "from look_inside import data"),
+        ("import data  # first", "from look_inside import data  # first"),
         ("import database", "import database"),
         ("from database import x", "from database import x"),
         ("from torch.utils.data import x", "from torch.utils.data import x"),

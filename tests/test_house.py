@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 # Each room with the rooms it may import from (besides itself).
 FLOORS = {
     "torchvision_cure": set(),
+    "before_imports": set(),
     "image_utils": {"torchvision_cure"},
     "networks": {"image_utils"},
     "data": {"image_utils"},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.labels import find_class
+from data.labels import find_class, names_for
 from data.samples import imagenet_class_names
 from image_utils.errors import InputError
 
@@ -60,3 +60,48 @@ def test_synonyms_and_shared_names():
 def test_lists_near_names(text, word):
     with pytest.raises(InputError, match=word):
         find_class(text, NAMES)
+
+
+def test_names_of_networks_without_a_file():
+    assert names_for(3) == {0: "class 0", 1: "class 1", 2: "class 2"}
+    assert names_for(1000) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("names.txt", "cat\n\n  dog \nox"),
+        ("names.txt", "\ufeffcat\r\ndog\r\nox"),
+        ("names.json", '["cat", "dog", "ox"]'),
+        ("names.json", '{"1": "dog", "0": "cat", "2": "ox"}'),
+    ],
+)
+def test_names_of_ones_own(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content.encode())
+    assert list(names_for(3, tmp_path / name).items()) == [(0, "cat"), (1, "dog"), (2, "ox")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("a.txt", b"cat\ndog\n", "names 2 classes; the network has 3"),
+        ("a.txt", b"", "names 0 classes"),
+        ("a.txt", b"\xff\xfe\x00", "not a list of class names"),
+        ("a.json", b"{", "not a list of class names"),
+        ("a.json", b"3", "not a list of class names"),
+        ("a.json", b"[1, 2, 3]", "each must be text"),
+        ("a.json", b'{"one": "cat"}', "not a list of class names"),
+        ("a.json", b'{"0": "cat", "1": "dog", "7": "ox"}', "from 0 to 2"),
+        ("a.json", b"[" * 100_000, "not a list of class names"),
+    ],
+)
+def test_files_that_name_other_things(tmp_path, name, content, word):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=word):
+        names_for(3, tmp_path / name)
+
+
+def test_a_file_of_names_that_is_not_there(tmp_path):
+    for file in (tmp_path, tmp_path / "none.txt"):
+        with pytest.raises(InputError, match=r"a directory|does not exist"):
+            names_for(3, file)

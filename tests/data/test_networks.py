@@ -14,7 +14,7 @@ from data.convert_squeezenet import TORCHVISION_MEAN_SQUARES, mean_squares
 from data.networks import build_network
 from data.samples import load_sample_photographs
 from image_utils.errors import InputError
-from image_utils.pixels import to_input
+from image_utils.pixels import to_input, to_normalised
 
 
 @pytest.fixture(scope="module")
@@ -165,9 +165,38 @@ def test_networks_with_a_normalisation_of_their_own_apply_it(name):
 
 @pytest.mark.parametrize("weights", ["torchvision", "weights.pth"])
 def test_a_network_trained_on_other_pixels_is_refused(tmp_path, monkeypatch, weights):
-    monkeypatch.setattr(data.networks, "build_network", lambda name: torch.nn.Linear(2, 2))
+    monkeypatch.setattr(data.networks, "build_network", lambda name, num_classes: torch.nn.Linear(2, 2))
     torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "weights.pth")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"efficientnet_v2_l was trained on pixels of mean"):
         load_network("efficientnet_v2_l", weights)
     load_network("efficientnet_v2_l", "random")
+
+
+def test_a_checkpoint_of_ones_own_with_its_own_classes(tmp_path):
+    torch.save(build_network("resnet18", 7).state_dict(), tmp_path / "mine.pth")
+    loaded = load_network("resnet18", tmp_path / "mine.pth", num_classes=7)
+    assert loaded(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+    for weights, classes in (("torchvision", 7), ("embedded", 7), ("random", 1)):
+        with pytest.raises(InputError, match="num_classes is 2 or more and goes with weights from a file"):
+            load_network("resnet18", weights, num_classes=classes)
+
+
+def test_a_network_gets_the_pixels_that_it_was_trained_on():
+    mean, std = (0.5, 0.4, 0.3), (0.5, 0.25, 2.0)
+    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plain = load_network("resnet18", "random").double()
+    own = load_network("resnet18", "random", mean=mean, std=std).double()
+    as_trained = (pixels - torch.tensor(mean).double().view(3, 1, 1)) / torch.tensor(std).double().view(3, 1, 1)
+    torch.testing.assert_close(own(to_normalised(pixels)), plain(as_trained), rtol=1e-5, atol=1e-5)
+    only_mean = load_network("resnet18", "random", mean=mean).double()
+    assert not torch.allclose(only_mean(to_normalised(pixels)), own(to_normalised(pixels)))
+    load_network("efficientnet_v2_l", "random", mean=mean, std=std)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [((0.5,), None), ((0, 0, float("nan")), None), (None, (1, 0, 1)), (None, (1, 1)), (0.5, None)]
+)
+def test_pixels_that_are_not_three_numbers(mean, std):
+    with pytest.raises(InputError, match=r"(mean|std) must be"):
+        load_network("squeezenet1_1", "random", mean=mean, std=std)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from explain.labels import TOP1, class_names, finder, label_source
+from explain.labels import TOP1, finder, label_source
 from image_utils.errors import InputError
 
 NAMES = ["tench", "great white shark", "crane", "crane"]
@@ -105,8 +105,3 @@ def test_folders_that_are_no_classes(tmp_path):
         (tmp_path / name).mkdir()
     with pytest.raises(InputError, match=r"no class is called 'n01'.*; and 2 folders are not the 4 classes"):
         label_source("from-folder", tmp_path, NAMES)
-
-
-def test_names_of_other_networks():
-    assert class_names(3) == ["class 0", "class 1", "class 2"]
-    assert class_names(1000)[0] == "tench"
