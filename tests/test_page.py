@@ -201,7 +201,8 @@ def test_dream_and_cancel(visit, squeezenet):
     page.get_by_role("tab", name="Dream").click()
     page.get_by_label("number input for Steps").fill("10")
     page.get_by_role("button", name="Dream", exact=True).click()
-    page.get_by_role("button", name="The picture (PNG)").and_(page.locator(":enabled")).wait_for()
+    button = page.get_by_role("button", name="The picture (PNG)").and_(page.locator(":enabled:visible"))
+    button.wait_for()
     picture = ClassVisualization().create_class_visualization(
         366,
         {366: "gorilla"},
@@ -212,7 +213,7 @@ def test_dream_and_cancel(visit, squeezenet):
         num_iterations=10,
         generate_plots=False,
     )
-    assert_same_picture(fetched(page, sources(page, "#dreamt")[0]), np.array(picture))
+    assert_same_picture(np.array(open_image(downloaded(page, button.click).path())), np.array(picture))
     page.get_by_label("number input for Steps").fill("300")
     before = sources(page, "#dreamt")[0]
     page.get_by_role("button", name="Dream", exact=True).click()

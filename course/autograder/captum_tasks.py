@@ -3,12 +3,14 @@
 import functools
 
 import numpy as np
+from PIL import Image
 
 from course.autograder.judging import RIGHT, Verdict
 from course.autograder.sandbox import explain_error
 from course.autograder.tasks import Check, Task
 
 NUM, SIDE = 5, 224  # the scripts' photographs
+COARSE = 13  # side of the late layer's maps
 OTHERS = (
     "saliency_map",
     "guided_backprop",
@@ -31,9 +33,10 @@ def _inputs(script, rng):
     from data.samples import load_sample_photographs
 
     X, y, _ = load_sample_photographs()
-    cam = rng.random((NUM, SIDE, SIDE)).astype(np.float32)
+    small = rng.random((NUM, COARSE, COARSE)).astype(np.float32)
+    cam = np.stack([Image.fromarray(one).resize((SIDE, SIDE), Image.BICUBIC) for one in small])
     details = rng.standard_normal((NUM, SIDE, SIDE, 3)).astype(np.float32)
-    return {"script": script, "X": X[:NUM], "y": y[:NUM], "cam": cam, "details": details}
+    return {"script": script, "X": X[:NUM], "y": y[:NUM], "small": small, "cam": cam, "details": details}
 
 
 def _captum(method, layer, inputs, answers):

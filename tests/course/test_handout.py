@@ -19,9 +19,14 @@ ROOT = cutter.ROOT
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}  # two processes of two threads each get in each other's way
 # Lines that give no solution away.
 TRIVIAL = {
+    "alpha=1.0,",
+    "class_names,",
     'cmap="gray",',
+    "draw_layer(",
     "model = inputs.model",
     "scores = model(x)",
+    "visualize_attr_maps(",
+    "with quiet():",
     "@torch.no_grad()",
     "with untouched(model):",
 }
