@@ -2,6 +2,7 @@
 
 import before_imports  # noqa: F401  (it must come first)
 
+import itertools
 import re
 
 import numpy as np
@@ -38,6 +39,7 @@ CLASSES = ("76", "78", "187", "683", "366", "604")
 SHOW_EVERY = 25  # the course's
 FILM_FRAMES = 25  # at most
 FILM_SECONDS = 5.0
+COLUMNS = 3  # of the curves
 FILM_HOLD = 2.0  # seconds that the last frame stays
 
 
@@ -56,7 +58,11 @@ def main():
     rows = []
     for recipe in recipes:
         record = Record(recipe, args.steps, len(classes))
-        rows.append(record.make(classes, inputs))
+        try:
+            rows.append(record.make(classes, inputs))
+        except KeyboardInterrupt:
+            keep(record, classes, names, inputs.out)
+            raise
         write_record(record, classes, names, inputs.out)
     grid = image_grid(rows, column_titles=names, row_titles=[f"{r} recipe".capitalize() for r in recipes])
     save_figure(grid, inputs.out / "class_visualization.png")
@@ -94,22 +100,25 @@ class Record:
         scores: list of lists, a class's score at each step.
         probabilities: the same.
         pictures: the result, list of PIL images.
+        last: the step that came last, None before the first.
     """
 
     def __init__(self, recipe, steps, classes):
         self.recipe, self.steps, self.classes = recipe, steps, classes
         self.shown, self.film, self.scores, self.probabilities, self.pictures = {}, {}, [], [], []
+        self.last = None
 
     def make(self, classes, inputs):
         """Create the pictures; returns them."""
         settings = {} if self.steps is None else {"num_iterations": self.steps}
         settings |= {"recipe": self.recipe, "seed": inputs.seed, "callback": self.note}
-        with tqdm(desc=f"{self.recipe} recipe", unit="step", delay=2, leave=False) as self.progress:
+        with tqdm(desc=f"{self.recipe} recipe", unit="step", delay=2, leave=False, disable=None) as self.progress:
             self.pictures = ClassVisualization().create_class_visualizations(classes, inputs.model, **settings)
         return self.pictures
 
     def note(self, step):
         """Keep what a step gives."""
+        self.last = step
         self.steps, self.progress.total = step.num_iterations, self.classes * step.num_iterations
         self.progress.update()
         if step.iteration == 1:
@@ -124,13 +133,28 @@ class Record:
                 kept.setdefault(step.iteration, []).append(picture)
 
 
+def single_files(record, classes, names, out):
+    """Name the file of each class's picture alone, without its ending."""
+    for index, name in zip(classes, names, strict=True):
+        yield out / "class_visualization" / f"{index}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}_{record.recipe}"
+
+
+def keep(record, classes, names, out):
+    """After an interruption, write the pictures that are done, and the unfinished one with the step it reached."""
+    done = record.shown.get(record.steps, ())
+    files = list(single_files(record, classes, names, out))
+    for file, picture in zip(files, done, strict=False):
+        save_image(picture, file.with_name(f"{file.name}.png"))
+    if record.last is not None and len(done) < len(record.scores):
+        file = files[len(done)]
+        picture = to_picture(record.last.image, record.recipe)
+        save_image(picture, file.with_name(f"{file.name}_step_{record.last.iteration}.png"))
+
+
 def write_record(record, classes, names, out):
     """Write the frames, the film, the curves and the pictures of one recipe."""
     prefix = "class_visualization" if record.recipe == "course" else f"class_visualization_{record.recipe}"
-    stems = [
-        f"{index}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}" for index, name in zip(classes, names, strict=True)
-    ]
-    files = [out / "class_visualization" / f"{stem}_{record.recipe}" for stem in stems]
+    files = list(single_files(record, classes, names, out))
     for iteration, pictures in record.shown.items():
         frames = [frame(p, name, iteration, record.steps) for p, name in zip(pictures, names, strict=True)]
         if len(names) == 1:
@@ -166,19 +190,27 @@ def mosaic(pictures, columns):
 
 
 def curves(record, names):
-    """Draw each class's score and probability over the steps. Returns a Figure."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    """Draw each class's score and probability over the steps, a panel a class. Returns a Figure."""
+    columns = min(COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.1 * rows + 0.9), layout="constrained")
     steps = np.arange(1, record.steps + 1)
-    for axis, values, title in (
-        (left, record.scores, "Class score"),
-        (right, record.probabilities, "Probability of the class"),
-    ):
-        lines = axis.plot(steps, np.transpose(values), linewidth=1.2)
-        axis.set(xlabel="Step", title=title)
-        axis.spines[["top", "right"]].set_visible(False)
-    right.set_ylim(-0.02, 1.02)
-    figure.legend(lines, names, loc="outside right center", frameon=False)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
+    for i, (axis, name) in enumerate(itertools.zip_longest(panels, names)):
+        if name is None:
+            axis.set_axis_off()
+            continue
+        right = axis.twinx()
+        (score,) = axis.plot(steps, record.scores[i], color="tab:blue", linewidth=1.2)
+        (probability,) = right.plot(steps, record.probabilities[i], color="tab:orange", linewidth=1.2)
+        right.set_ylim(-0.02, 1.02)
+        right.tick_params(labelright=(i + 1) % columns == 0 or i + 1 == len(names))
+        axis.set_title(name, fontsize=10)
+        for one in (axis, right):
+            one.spines["top"].set_visible(False)
+    figure.legend(
+        [score, probability], ["class score", "probability"], loc="outside lower center", ncols=2, frameon=False
+    )
     figure.suptitle(f"The {record.recipe} recipe: what the network sees before each step")
     return figure
 

@@ -132,7 +132,9 @@ def compare(contestants, X, targets, model):
     """
     device = next(model.parameters()).device
     outcomes = []
-    progress = tqdm(total=len(X) * len(contestants), desc="comparing", unit="batch", delay=2, leave=False)
+    progress = tqdm(
+        total=len(X) * len(contestants), desc="comparing", unit="batch", delay=2, leave=False, disable=None
+    )
     with progress:
         for i, (photograph, some) in enumerate(zip(X, targets, strict=True)):
             x = to_input(photograph[None]).to(device).repeat(len(some), 1, 1, 1)

@@ -107,7 +107,7 @@ class Inputs:
 
     def one_by_one(self, function, title) -> list:
         """Apply `function(x, y)` to each photograph alone, for slow methods; a progress bar appears after 2 s."""
-        progress = tqdm(total=len(self.X), desc=title, unit="image", delay=2, leave=False)
+        progress = tqdm(total=len(self.X), desc=title, unit="image", delay=2, leave=False, disable=None)
 
         def counted(x, y):
             results = []

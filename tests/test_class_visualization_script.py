@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from class_visualization import Record
 from tests.scripts import assert_refused, call
 
 QUICK = ("--steps", 2, "--device", "cpu")
@@ -76,3 +77,20 @@ def test_same_arguments_same_bytes_and_a_class_alone_is_as_in_company(tmp_path):
 def test_bad_arguments_are_refused(tmp_path, arguments, word):
     assert_refused("class_visualization", *arguments, "--out", tmp_path / "out", word=word)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interruption_keeps_what_is_done_and_what_was_begun(tmp_path, monkeypatch):
+    steps, real = [], Record.note
+
+    def note(self, step):
+        real(self, step)
+        steps.append(step.iteration)
+        if len(steps) == 5:  # two of the second class's three steps are done
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Record, "note", note)
+    arguments = ("--class", 366, 76, "--recipe", "course", "--steps", 3, "--device", "cpu", "--out", tmp_path)
+    status, _, err = call("class_visualization", *arguments)
+    assert (status, err.splitlines()[-1]) == (130, "class_visualization.py: interrupted")
+    files = ["366_gorilla_course.png", "76_tarantula_course_step_2.png"]
+    assert files_below(tmp_path) == [f"class_visualization/{name}" for name in files]
