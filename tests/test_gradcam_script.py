@@ -65,7 +65,7 @@ def test_other_networks(tmp_path, network):
 
 
 def test_a_network_without_relus_gets_its_maps_and_a_message(tmp_path):
-    arguments = ("--network", "efficientnet_b0", "--weights", "random", "--num", 1, "--out", tmp_path)
+    arguments = ("--network", "efficientnet_b0", "--weights", "random", "--num", 1, "--quiet", "--out", tmp_path)
     status, out, err = call("gradcam", *arguments)
     assert (status, out, err.count("\n")) == (0, "", 1) and "no ReLU" in err, err
     assert names(tmp_path) == MAPS
