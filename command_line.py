@@ -8,6 +8,7 @@ if __name__ == "__main__":
 """
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -245,7 +246,10 @@ def _label(text, class_names):
 
 
 def show_files(*paths):
-    """Open written figures with the desktop's viewer."""
+    """Open written figures with the desktop's viewer; say so where there is no desktop."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        sys.stderr.write(f"--show: there is no display here; open {', '.join(map(str, paths))} yourself\n")
+        return
     for path in paths:
         Image.open(path).show(title=str(path))
 

@@ -165,7 +165,10 @@ def job_for(setting, args):
         check_aspect(open_image(file), file)
     solver = chosen_solver(args, styles)
     own_name = "_".join(file.stem for file in (content, *styles)) if is_own(args) else setting
+    if args.name is not None and (Path(args.name).name != args.name or not args.name.strip(". ")):
+        raise InputError(f"--name '{args.name}' must be a plain name, without a folder; --out chooses the folder")
     settings = chosen_settings(setting, args, solver)
+    check_weights(settings)
     sizes = args.sizes or []
     if args.sizes is None and solver != "course":
         sizes = coarse_sizes(settings["image_size"])
@@ -183,6 +186,14 @@ def job_for(setting, args):
         "precision": args.precision,
         "seed": args.seed,
     }
+
+
+def check_weights(settings):
+    """Raise InputError for weights of the losses that are negative, infinite or not numbers."""
+    for name in WEIGHTS:
+        for weight in torch.atleast_1d(torch.as_tensor(settings[name], dtype=torch.float64)).tolist():
+            if not 0 <= weight < float("inf"):
+                raise InputError(f"--{name.replace('_', '-')} must be 0 or more and finite, not {weight:g}")
 
 
 def is_own(args):

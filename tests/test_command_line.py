@@ -1,13 +1,14 @@
 """The arguments that all root scripts share."""
 
 import argparse
+import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from command_line import assignment_parser, load_inputs, run
+from command_line import assignment_parser, load_inputs, run, show_files
 from data.networks import build_network
 from data.samples import imagenet_class_names
 from image_utils.errors import InputError
@@ -198,3 +199,11 @@ def test_negative_numbers_are_not_taken_for_options(number):
     parser = assignment_parser("test")
     parser.add_argument("--weight", type=float)
     assert str(parser.parse_args(["--weight", number]).weight) == str(float(number))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there the display is a variable")
+def test_without_a_display_show_is_one_line(monkeypatch, tmp_path, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    show_files(tmp_path / "nowhere.png")
+    assert capsys.readouterr().err.count("\n") == 1
