@@ -2,6 +2,7 @@
 
 import before_imports  # noqa: F401  (it must come first)
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -308,15 +309,17 @@ def make_image(job, args, cnn):
             del call[option]
     try:
         style_transfer(**call, **losses, cnn=cnn, dtype=torch.float32, callback=watcher, out=args.out)
-    except (KeyboardInterrupt, Diverged) as stop:
+    except (KeyboardInterrupt, Diverged, InputError) as stop:
         ended = str(stop) or "interrupted"
         raise
     finally:
         watcher.bar.close()
-        if watcher.last is not None:
-            save_json(described(job, args, watcher, ended), args.out / f"{job['name']}.json")
-        if watcher.images:
-            watcher.write_frames(args.out / f"{job['name']}_frames.gif")
+        # Where something went wrong already, as on a full disk, that is what the user must hear of.
+        with contextlib.nullcontext() if ended == "finished" else contextlib.suppress(InputError):
+            if watcher.last is not None:
+                save_json(described(job, args, watcher, ended), args.out / f"{job['name']}.json")
+            if watcher.images:
+                watcher.write_frames(args.out / f"{job['name']}_frames.gif")
     return args.out / f"{job['name']}.png"
 
 

@@ -48,7 +48,7 @@ def class_scores(scores: torch.Tensor, y) -> torch.Tensor:
         raise InputError(f"labels must be {len(scores)} integers, one an image, not {y!r}") from None
     if y.ndim != 1 or len(y) != len(scores) or y.is_floating_point() or y.dtype == torch.bool:
         raise InputError(f"labels must be {len(scores)} integers, one an image, not {y.dtype} of {tuple(y.shape)}")
-    y = y.long()  # other integer types lack some operations
+    y = y.to(torch.int64, copy=True)  # other types lack operations; one made in inference mode cannot be saved
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < scores.shape[1]:
         raise InputError(f"labels must lie in [0, {scores.shape[1]}), not {int(y.min())} to {int(y.max())}")
     return scores.gather(1, y.view(-1, 1)).squeeze(1)

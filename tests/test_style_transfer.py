@@ -1,5 +1,6 @@
 """The script: what it prints and writes, its card, its errors, Ctrl-C."""
 
+import errno
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ from PIL import Image
 import style_transfer as script
 from data.networks import build_network
 from image_utils.errors import InputError
+from tests.scripts import call
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECK_LINES = [
@@ -229,3 +231,23 @@ def test_a_ribbon_is_refused_before_it_fills_the_memory(monkeypatch, tmp_path, p
             monkeypatch, "--content", tmp_path / "ribbon.png", "--style", pair[1], "--out", tmp_path / "out"
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("full_for", [".png", "everything"])
+def test_on_a_full_disk_the_picture_is_named_and_the_card_does_not_say_finished(tmp_path, monkeypatch, full_for):
+    real = Path.replace
+
+    def replace(self, target):
+        if full_for in ("everything", target.suffix) and not target.stem.endswith("_before"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    arguments = ("--settings", "starry_tubingen", "--size", 32, "--style-size", 32, "--steps", 2, "--frames")
+    status, _, err = call("style_transfer", *arguments, "--device", "cpu", "--out", tmp_path)
+    assert status == 2 and err.splitlines()[-1].endswith("starry_tubingen.png': No space left on device"), err
+    cards = list(tmp_path.glob("*.json"))
+    assert len(cards) == (full_for == ".png")
+    for card in cards:
+        assert "No space left" in json.loads(card.read_text())["ended"]
+    assert not (tmp_path / "starry_tubingen.png").exists()

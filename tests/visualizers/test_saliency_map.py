@@ -67,7 +67,7 @@ def test_works_inside_inference_mode():
     model, X, y = tiny_net(dtype=torch.float32), random_images(1, 3, 9, 9), torch.tensor([1])
     expected = compute(X, y, model)
     with torch.inference_mode():
-        assert torch.equal(compute(X.clone(), y, model), expected)
+        assert torch.equal(compute(X.clone(), y.clone(), model), expected)
 
 
 @pytest.mark.parametrize(
