@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from command_line import load_named_network
@@ -17,12 +18,13 @@ from explain import runs, storage
 from explain.index_page import write_index
 from explain.labels import label_source
 from explain.listing import list_files, make_shards, require_images
-from explain.local import run_local
+from explain.local import run_local, threads
 from explain.on_ray import cluster, load_ray, run_ray
 from explain.shared_pass import make_ready, try_out
 from explain.worker import Plan, Worker, printable
 from image_utils.errors import InputError
 from networks.devices import choose_device
+from networks.memory import bytes_for_a_gradient, check_memory
 
 
 @dataclass
@@ -63,6 +65,15 @@ def _count(number, noun):
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def _check_batches(args, model, device):
+    """Raise InputError where the batches of all threads together do not fit into the memory."""
+    images = min(args.batch_size, args.shard_size)
+    each = bytes_for_a_gradient(model, torch.zeros(1, 3, SIZE, SIZE, device=device))
+    passes = threads(args.workers) if args.engine == "local" else 1
+    option = f"--batch-size {args.batch_size}" + f" with {passes} threads" * (passes > 1)
+    check_memory(option, passes * images * each, lambda share: f"{int(images * share)}", device)
+
+
 def explain_folder(args):
     """Do what the command line asks; see `python -m explain --help`.
 
@@ -87,6 +98,7 @@ def explain_folder(args):
     model = load_named_network(args)
     weights = _digest(model)
     reasons, layer, classes = try_out(make_ready(model, device), args.methods, SIZE)
+    _check_batches(args, model, device)
     for reason in dict.fromkeys(reasons.values()):
         without_it = ", ".join(method for method in reasons if reasons[method] == reason)
         sys.stderr.write(f"explain: without {without_it}: {reason}\n")

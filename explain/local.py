@@ -19,6 +19,11 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads(workers=None):
+    """Return the number of threads: what is asked for, or one a core, at most MOST."""
+    return workers or min(cores(), MOST)
+
+
 def run_local(shards, worker, workers=None):
     """Explain shards.
 
@@ -33,7 +38,7 @@ def run_local(shards, worker, workers=None):
     Raises:
         InputError: from a worker; the others finish no further shard.
     """
-    workers = workers or min(cores(), MOST)
+    workers = threads(workers)
     threads_before = torch.get_num_threads()
     mine, stop = threading.local(), threading.Event()
     twins = [worker] + [worker.twin() for _ in range(workers - 1)]

@@ -38,6 +38,8 @@ BAD = [
     (["IN", "--network", "vit_b_17"], "vit_b_17"),
     (["IN", "--device", "tpu"], "tpu"),
     ([], "FOLDER"),
+    (["IN", "--batch-size", "1000000", "--shard-size", "1000000"], "would fit"),
+    (["IN", "--workers", "1000000"], "would fit"),
 ]
 
 
