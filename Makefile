@@ -1,7 +1,8 @@
 # Two commands:
 #   make figures   every root script, with its figures under visualization/ and styles_images/
 #   make test      format, lint and the whole test suite
-# and: make page, the same in a browser; make writeup, the report as a PDF; make bench, our speed beside the peers'.
+# and: make page, the same in a browser; make writeup, the report as a PDF; make docs, the tour and the pages' pictures;
+# make bench, our speed beside the peers'.
 # All build .venv first, once. PYTHON=python3.12 make ... picks another interpreter (3.10 or newer).
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SCRIPTS := $(wildcard saliency_map.py gradcam.py fooling_image.py class_visualization.py style_transfer.py)
 
-.PHONY: figures test page writeup bench format clean help
+.PHONY: figures test page docs writeup bench format clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +27,11 @@ test: $(VENV)/installed-dev
 
 page: $(VENV)/installed-page
 	$(BIN)/python page.py
+
+docs: figures $(VENV)/installed-dev
+	$(BIN)/python -m docs.make_gallery
+	$(BIN)/python -m docs.make_tour
+	$(BIN)/python -m docs.make_broken
 
 writeup: $(VENV)/installed
 	$(BIN)/python -m course.writeup

@@ -23,7 +23,7 @@ from image_utils.pixels import rescale
 from image_utils.writing import save_figure
 from networks.layers import default_layer, early_layer, find_layer
 from networks.relus import OutOfReach
-from visualizers import GradCam
+from visualizers import GradCam, SaliencyMap
 from visualizers.gradcam import fitted
 
 EXAMPLES = """
@@ -36,8 +36,9 @@ writes into --out (default visualization/):
   guided_gradcam.png            the product of the two
   guided_backprop_captum.png    Captum's GuidedBackprop, with the largest difference between the two
   guided_gradcam_captum.png     Captum's GuidedGradCam, likewise
-Guided backpropagation needs a network whose ReLUs can be reached; another gets the first four figures and a line
-that says why.
+  overview.png                  photographs, saliency maps and the maps above, one below the other
+Guided backpropagation needs a network whose ReLUs can be reached; for another the guided figures are left out, and a
+line says why.
 
 examples:
   python gradcam.py                                      the assignment
@@ -77,15 +78,18 @@ def main():
     heats = [overlay(x, cam) for x, cam in zip(inputs.X, gradcam_result, strict=True)]
     draw(inputs, heats, f"Grad-CAM, {late}", "gradcam.png")
     captum_layers(inputs, early, early_maps)
+    details = pictures = None
     if gbp_result is None:
         sys.stderr.write(f"{parser.prog}: without the four guided figures: {reason}\n")
     else:
-        draw(inputs, [colours(d) for d in gbp_result], "Guided backpropagation", "guided_backprop.png")
+        details = [colours(d) for d in gbp_result]
+        draw(inputs, details, "Guided backpropagation", "guided_backprop.png")
         pictures = guided_grad_cam(gradcam_result, gbp_result)
         draw(inputs, pictures, f"Guided Grad-CAM, {late}", "guided_gradcam.png")
         unstretched = sized(inputs, late_maps, upsampling="bilinear", normalize=None)
         products = [cam[..., None] * d for cam, d in zip(unstretched, gbp_result, strict=True)]
         captum_guided(inputs, late, gbp_result, products)
+    overview(inputs, details, heats, pictures)
     if args.show:
         shown = ("gradcam",) if gbp_result is None else ("gradcam", "guided_backprop", "guided_gradcam")
         show_files(*(inputs.out / f"{name}.png" for name in shown))
@@ -204,6 +208,21 @@ def captum_layers(inputs, early, early_maps=None):
         f"(largest gain {max(gains):.2g}).",
     )
     # <<< Solution
+
+
+def overview(inputs, details, heats, pictures):
+    """Write the photographs and, below, saliency maps and the pictures of this script; None leaves a row out."""
+    saliency = inputs.each(lambda x, y: SaliencyMap().compute_saliency_maps(x, y, inputs.model))
+    rows = {
+        "Photograph": inputs.X,
+        "Saliency map": [brightness(m.cpu().numpy()) for m in saliency],
+        "Guided backpropagation": details,
+        "Grad-CAM": heats,
+        "Guided Grad-CAM": pictures,
+    }
+    rows = {title: row for title, row in rows.items() if row is not None}
+    figure = image_grid(list(rows.values()), column_titles=inputs.titles(), row_titles=list(rows))
+    save_figure(figure, inputs.out / "overview.png")
 
 
 @contextlib.contextmanager

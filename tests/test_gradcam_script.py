@@ -18,6 +18,7 @@ from tests.small_networks import random_images, tiny_net
 from visualizers import GradCam
 
 MAPS = ["gradcam.png", "layer_activation_captum.png", "layer_conductance_captum.png", "layer_gradcam_captum.png"]
+MAPS += ["overview.png"]
 GUIDED = ["guided_backprop.png", "guided_backprop_captum.png", "guided_gradcam.png", "guided_gradcam_captum.png"]
 
 
@@ -33,7 +34,7 @@ def names(folder):
     return sorted(file.name for file in folder.iterdir())
 
 
-def test_writes_eight_figures_twice_the_same(tmp_path):
+def test_writes_nine_figures_twice_the_same(tmp_path):
     for folder in ("a", "b"):
         status, out, _ = call("gradcam", "--num", 2, "--out", tmp_path / folder, "--device", "cpu")
         assert (status, out) == (0, "")
@@ -68,7 +69,7 @@ def test_a_network_without_relus_gets_its_maps_and_a_message(tmp_path):
     arguments = ("--network", "efficientnet_b0", "--weights", "random", "--num", 1, "--quiet", "--out", tmp_path)
     status, out, err = call("gradcam", *arguments)
     assert (status, out, err.count("\n")) == (0, "", 1) and "no ReLU" in err, err
-    assert names(tmp_path) == MAPS
+    assert names(tmp_path) == sorted(MAPS)
 
 
 @pytest.mark.parametrize(

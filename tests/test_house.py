@@ -35,7 +35,7 @@ SCRIPTS = {
     "compare_maps",
     "collect_submission",
 }
-TOP = SCRIPTS | {"page", "tabs", "course", "explain", "benchmarks", "tests"}
+TOP = SCRIPTS | {"page", "tabs", "course", "docs", "explain", "benchmarks", "tests"}
 
 
 def tracked(pattern):
