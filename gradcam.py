@@ -37,8 +37,8 @@ writes into --out (default visualization/):
   guided_backprop_captum.png    Captum's GuidedBackprop, with the largest difference between the two
   guided_gradcam_captum.png     Captum's GuidedGradCam, likewise
   overview.png                  photographs, saliency maps and the maps above, one below the other
-Guided backpropagation needs a network whose ReLUs can be reached; for another the guided figures are left out, and a
-line says why.
+Guided backpropagation needs a network whose ReLUs can be reached; for another the guided figures are left out and
+a line says why.
 
 examples:
   python gradcam.py                                      the assignment

@@ -16,8 +16,12 @@ WIDTH, QUALITY = 1000, 80  # of the pictures, pixels and JPEG's scale
 SECONDS = 300  # for one cell
 
 
-def execute(path=TOUR):
+def execute(path=TOUR, changes=()):
     """Run the tour from its first cell to its last in a fresh process.
+
+    Args:
+        path: the notebook.
+        changes: pairs (text, other text), put into its cells before they run.
 
     Returns:
         NotebookNode with its outputs.
@@ -26,6 +30,9 @@ def execute(path=TOUR):
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
     notebook = nbformat.read(path, as_version=4)
+    for old, new in changes:
+        for cell in notebook.cells:
+            cell.source = cell.source.replace(old, new)
     client = NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(path.parent)}})
     client.execute(stderr=subprocess.DEVNULL)  # the kernel's own; what a cell writes there is an output
     return notebook
