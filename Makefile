@@ -14,7 +14,7 @@ SCRIPTS := $(wildcard saliency_map.py gradcam.py fooling_image.py class_visualiz
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
 
 figures: $(VENV)/installed
 	@set -e; for script in $(SCRIPTS); do echo "$$script"; $(BIN)/python $$script; done

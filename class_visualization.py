@@ -64,7 +64,8 @@ def main():
             keep(record, classes, names, inputs.out)
             raise
         write_record(record, classes, names, inputs.out)
-    grid = image_grid(rows, column_titles=names, row_titles=[f"{r} recipe".capitalize() for r in recipes])
+    titles = [f"{r} recipe".capitalize() for r in recipes]
+    grid = image_grid(rows, column_titles=names, row_titles=titles, per_row=len(CLASSES))
     save_figure(grid, inputs.out / "class_visualization.png")
     if args.show:
         show_files(inputs.out / "class_visualization.png")
@@ -163,7 +164,7 @@ def write_record(record, classes, names, out):
             for file, single in zip(files, frames, strict=True):
                 save_figure(single, file.with_name(f"{file.name}_iter_{iteration}.png"))
             caption = f"Iteration {iteration} / {record.steps}"
-            together = image_grid([pictures], column_titles=names, caption=caption)
+            together = image_grid([pictures], column_titles=names, caption=caption, per_row=len(CLASSES) // 2)
         save_figure(together, out / f"{prefix}_iter_{iteration}.png")
     for file, picture in zip(files, record.pictures, strict=True):
         save_image(picture, file.with_name(f"{file.name}.png"))

@@ -14,7 +14,6 @@ import shutil
 from pathlib import Path
 
 from command_line import run
-from course import parts
 from course.collect.loops import functions_of
 from course.collect.outline import RECORD, outline, source_files
 from course.markers import cut
@@ -118,9 +117,7 @@ def make_handout(out, *, root=ROOT):
 
 def cut_file(root, file):
     """Return the student's version of a Python file: parts cut out, functions beyond the assignment emptied."""
-    text = cut(
-        (root / file).read_text(encoding="utf-8"), file, given=lambda function: parts.is_given(file, function)
-    )
+    text = cut((root / file).read_text(encoding="utf-8"), file)
     return empty(text, EMPTIED[file], file) if file in EMPTIED else text
 
 

@@ -1,5 +1,7 @@
 """What the public checks share."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -23,8 +25,9 @@ def images():
 
 
 @pytest.fixture
-def inputs(network, tmp_path):
-    """What the scripts' functions take: one photograph, 128 x 128."""
+def inputs(network, tmp_path, monkeypatch):
+    """What the scripts' functions take: one photograph, 128 x 128. Figures go into a new visualization/."""
+    monkeypatch.chdir(tmp_path)
     X, y, names = load_imagenet_val(1)
     cut = np.ascontiguousarray(X[0, 48:176, 48:176])
-    return Inputs(network, [cut], y, names, torch.device("cpu"), tmp_path, 0)
+    return Inputs(network, [cut], y, names, torch.device("cpu"), Path("visualization"), 0)
