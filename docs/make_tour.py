@@ -2,18 +2,16 @@
 
 import base64
 import io
-import subprocess
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 from PIL import Image
 
+from course.writeup.notebook import run_cells
 from image_utils.writing import whole_file
 
 TOUR = Path(__file__).with_name("tour.ipynb")
 WIDTH, QUALITY = 1000, 80  # of the pictures, pixels and JPEG's scale
-SECONDS = 300  # for one cell
 
 
 def execute(path=TOUR, changes=()):
@@ -33,8 +31,7 @@ def execute(path=TOUR, changes=()):
     for old, new in changes:
         for cell in notebook.cells:
             cell.source = cell.source.replace(old, new)
-    client = NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(path.parent)}})
-    client.execute(stderr=subprocess.DEVNULL)  # the kernel's own; what a cell writes there is an output
+    run_cells(notebook, path.parent)
     return notebook
 
 

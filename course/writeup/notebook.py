@@ -39,12 +39,21 @@ def execute(path):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(path.parent)}})
     try:
-        client.execute(stderr=subprocess.DEVNULL)  # the kernel's own; what a cell writes there is an output
+        run_cells(notebook, path.parent)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as problem:
         notebook.metadata["stopped"] = _last_line(str(problem))
     return notebook
+
+
+def run_cells(notebook, folder):
+    """Run a NotebookNode in a folder, in a fresh process; its outputs are written into it.
+
+    Raises:
+        CellExecutionError, CellTimeoutError, DeadKernelError: of nbclient.
+    """
+    client = NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(folder)}})
+    client.execute(stderr=subprocess.DEVNULL)  # the kernel's own; what a cell writes there is an output
 
 
 def errors_printed(notebook):
