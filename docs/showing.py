@@ -5,7 +5,7 @@ import inspect
 import re
 import textwrap
 
-OPEN, CLOSE = re.compile(r"^ *# >>> Solution"), re.compile(r"^ *# <<< Solution")
+from course.markers import CLOSE, OPEN
 
 
 def code(*functions):

@@ -1,5 +1,6 @@
 """The handout: nothing of a solution in it, nothing passes before it is written, everything passes after."""
 
+import ast
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from course.collect.outline import source_files
 from course.markers import bodies_of, fill, find_blocks
 from course.parts import PARTS
 from image_utils.errors import InputError
+from tests.test_house import imported
 
 ROOT = cutter.ROOT
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}  # two processes of two threads each get in each other's way
@@ -84,6 +86,17 @@ def test_only_what_a_student_needs_is_in_it(handout):
         assert not file.startswith("tests/") or file.startswith(("tests/public/", "tests/__init__")), file
     assert not files & {"course/markers.py", "course/handout.py", "data/make_style_checks.py"}
     assert "pytest==" in (handout / "requirements.txt").read_text()
+
+
+def test_it_has_whatever_its_files_import(handout):
+    ours = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    for path in handout.rglob("*.py"):
+        missing = {
+            name
+            for name in ours.intersection(imported(ast.parse(path.read_text())))
+            if not ((handout / name).is_dir() or (handout / f"{name}.py").is_file())
+        }
+        assert not missing, f"{path} imports {missing}"
 
 
 def test_signatures_and_docstrings_are_kept(handout):
