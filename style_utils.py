@@ -31,7 +31,8 @@ from image_utils.pixels import preprocess as to_network
 from image_utils.pixels import rescale
 from stylize.canvas import Canvas, Source, as_photograph, load_source, noise_like
 from stylize.features import extract_features
-from stylize.painting import Losses, paint
+from stylize.losses import Losses
+from stylize.painting import paint
 from stylize.record import Record, Step
 from stylize.solvers import check_steps
 

@@ -5,7 +5,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,112 +15,9 @@ from image_utils.errors import InputError
 from image_utils.pixels import to_normalised, to_pixels
 from stylize.canvas import Canvas, Source, load_source, noise_like
 from stylize.colour import grey, match_grey
-from stylize.features import check_sequential, extract_features
+from stylize.losses import Losses
 from stylize.record import Record, Step
-from stylize.self_product import self_products
-from stylize.solvers import Objective, check_steps, optimise
-from stylize.strength import weights_at
-
-
-@dataclass
-class Losses:
-    """The three losses with their layers and weights, checked; layers are counted from 0 afterwards.
-
-    Attributes:
-        cnn: nn.Sequential, the feature layers of a network.
-        content_layer: index of the layer for the content loss.
-        content_weight: weight of the content loss.
-        style_layers: indices of the layers for the style loss.
-        style_weights: their weights.
-        tv_weight: weight of the total variation.
-        content_loss: see `style_utils.style_transfer`, as the other two.
-        style_loss: with `gram_matrix`.
-        tv_loss: of the image itself.
-        precision: of the network; see `networks.precision`.
-    """
-
-    cnn: nn.Sequential
-    content_layer: int
-    content_weight: float
-    style_layers: Sequence[int]
-    style_weights: Sequence[float]
-    tv_weight: float
-    content_loss: nn.Module
-    style_loss: nn.Module
-    tv_loss: nn.Module
-    precision: str = "float32"
-
-    def __post_init__(self):
-        """Raise InputError for layers that the network does not have, or another number of weights."""
-        check_sequential(self.cnn)
-        for layer in (self.content_layer, *self.style_layers):
-            if not -len(self.cnn) <= layer < len(self.cnn):
-                raise InputError(f"there is no layer {layer}: the network has {len(self.cnn)}, counted from 0")
-        if not len(self.style_weights) == len(self.style_layers) > 0:
-            raise InputError(
-                f"{len(self.style_layers)} style layers need as many weights, not {len(self.style_weights)}"
-            )
-        self.content_layer %= len(self.cnn)
-        self.style_layers = [layer % len(self.cnn) for layer in self.style_layers]
-
-    @property
-    def deepest(self) -> int:
-        """The last layer that a loss looks at."""
-        return max(self.content_layer, *self.style_layers)
-
-    def objective(
-        self,
-        content: torch.Tensor,
-        styles: Sequence[torch.Tensor],
-        shares: Sequence[float],
-        strength: float | None = None,
-    ) -> Objective:
-        """Compute the targets, once, and return the function from an image to its losses by name.
-
-        Mixing styles: sum_k a_k |G - A_k|^2 and |G - sum_k a_k A_k|^2 with sum_k a_k = 1 differ by a constant, so
-        the mean Gram matrix is a target that any style loss takes.
-
-        Args:
-            content: Tensor (1, 3, H, W), the photograph.
-            styles: Tensors (1, 3, h, w), the paintings.
-            shares: of the paintings, summing to 1.
-            strength: sets the weights in place of those given; see `stylize.strength`.
-        """
-        gram, weights = self.style_loss.gram_matrix, (self.content_weight, self.style_weights, self.tv_weight)
-        with torch.no_grad():
-            of_content = self._features(content)
-            content_target = of_content[self.content_layer].clone()
-            style_targets = [0.0] * len(self.style_layers)
-            for share, style in zip(shares, styles, strict=True):
-                feats = self._features(style)
-                for i, layer in enumerate(self.style_layers):
-                    style_targets[i] = style_targets[i] + share * gram(feats[layer])
-            if strength is not None:
-                fitted = [nn.functional.interpolate(s, content.shape[2:], mode="bilinear") for s in styles]
-                apart = [self._features(img)[self.content_layer] - content_target for img in fitted]
-                grams = [gram(of_content[layer]) for layer in self.style_layers]
-                weights = weights_at(
-                    strength,
-                    sum(share * float(d.square().sum()) for share, d in zip(shares, apart, strict=True)),
-                    [float((a - b).square().sum()) for a, b in zip(grams, style_targets, strict=True)],
-                    max(float(self.tv_loss(img, 1.0)) for img in (content, *fitted)),
-                )
-            del of_content
-        content_weight, style_weights, tv_weight = weights
-
-        def objective(img):
-            feats = self._features(img)
-            with self_products():
-                return {
-                    "content": self.content_loss(content_weight, feats[self.content_layer], content_target),
-                    "style": self.style_loss(feats, self.style_layers, style_targets, style_weights),
-                    "tv": self.tv_loss(img, tv_weight),
-                }
-
-        return objective
-
-    def _features(self, img):
-        return extract_features(img, self.cnn, up_to=self.deepest, precision=self.precision)
+from stylize.solvers import check_steps, optimise
 
 
 def paint(
