@@ -91,6 +91,16 @@ class Record:
             self.callback(step)
         return total
 
+    def state(self) -> dict[str, Any]:
+        """Return what `load_state` needs to go on from here, in plain values and Tensors."""
+        steps = {name: step and vars(step) for name, step in (("last", self.last), ("best", self.best))}
+        return {"count": self.count, "first": self.first, **steps}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self.count, self.first = state["count"], state["first"]
+        self.last, self.best = (state[name] and Step(**state[name]) for name in ("last", "best"))
+
     def _guard(self, step, may_grow):
         for name, value in (*step.losses.items(), ("total", step.total)):
             if not math.isfinite(value):

@@ -16,7 +16,9 @@ within what a photograph can hold, as in the paper.
 """
 
 import contextlib
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -40,6 +42,9 @@ def optimise(
     solver: str = "lbfgs",
     steps: int | None = None,
     callback: Callable[[Step], None] | None = None,
+    history: int = HISTORY,
+    keep: Callable[[Callable[[], dict]], None] | None = None,
+    resume: dict | None = None,
 ) -> torch.Tensor:
     """Minimise the sum of an image's losses.
 
@@ -50,6 +55,10 @@ def optimise(
         steps: how many evaluations; None takes the solver's own number.
         callback: function of a `Step`, called for every image whose losses were computed. What it raises ends the
             optimisation.
+        history: pairs of differences that L-BFGS remembers, each two images of memory.
+        keep: called wherever the work may be broken off, with a function that returns its state: a dict of Tensors
+            and plain values that lives on, so what is to be kept must be written or copied at once.
+        resume: such a state, to go on from; the result is that of a run that was not broken off.
 
     Returns:
         Tensor like the start, the best image.
@@ -59,8 +68,42 @@ def optimise(
         Diverged: see there.
     """
     steps, record = check_steps(solver, steps), Record(callback)
-    {"adam": _adam, "lbfgs": _lbfgs}[solver](objective, start.detach(), steps, record)
+    run = _Run(objective, start.detach(), steps, record, history, keep, resume)
+    {"adam": _adam, "lbfgs": _lbfgs}[solver](run)
     return record.best.image
+
+
+@dataclass
+class _Run:
+    """What a solver is given."""
+
+    objective: Objective
+    start: torch.Tensor
+    steps: int
+    record: Record
+    history: int
+    keep: Callable[[Callable[[], dict]], None] | None
+    resume: dict | None
+
+    def begin(self, variables, optimizer):
+        """Take up the state to go on from, if there is one."""
+        if self.resume is None:
+            return
+        with torch.no_grad():
+            for variable, value, gradient in zip(variables, *self.resume["variables"], strict=True):
+                variable.copy_(value)
+                variable.grad = gradient
+        optimizer.load_state_dict(self.resume["optimizer"])
+        self.record.load_state(self.resume["record"])
+        self.resume = None
+
+    def pause(self, variables, optimizer):
+        """Offer the state to whoever keeps it."""
+        if self.keep is not None:
+            values = [v.detach() for v in variables], [v.grad for v in variables]
+            self.keep(
+                lambda: {"variables": values, "optimizer": optimizer.state_dict(), "record": self.record.state()}
+            )
 
 
 def check_steps(solver: str, steps: int | None = None) -> int:
@@ -73,53 +116,61 @@ def check_steps(solver: str, steps: int | None = None) -> int:
     return steps
 
 
-def _adam(objective, start, steps, record):
-    image = start.clone().requires_grad_(True)
+def _adam(run):
+    image = run.start.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([image], lr=ADAM_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
+    run.begin([image], optimizer)
+    for t in range(run.record.count, run.steps):
+        optimizer.param_groups[0]["lr"] = ADAM_RATE * (1 + math.cos(math.pi * t / run.steps)) / 2
         optimizer.zero_grad()
-        record.note(objective(image), image).backward()
+        run.record.note(run.objective(image), image).backward()
         optimizer.step()
-        schedule.step()
+        run.pause([image], optimizer)
 
 
 class _Enough(Exception):
     """Leaves L-BFGS in the middle of a line search when the steps are used up."""
 
 
-def _lbfgs(objective, start, steps, record):
+def _lbfgs(run):
     # A photograph that must change its colours wholesale keeps pixel-wise L-BFGS busy for long. A second, coarser
     # grid of variables added to the first lets large areas move together: the same images can be reached, and the
     # course's final loss takes 0.4 to 0.6 of the steps (five of six pairs measured; the sixth gained a twelfth).
-    full_size = start.shape[2:]
+    start, record = run.start, run.record
     fine = torch.zeros_like(start)
     coarse = fine[:, :, ::COARSER, ::COARSER].clone()
     variables = [fine.requires_grad_(True), coarse.requires_grad_(True)]
     # torch's first trial step changes all variables together by 1, far too little. L-BFGS does not mind their unit
     # otherwise, so a larger unit sets the first step and nothing else.
     unit = FIRST_MOVE * start.numel()
+    # One iteration a call, so that the work can be broken off and taken up between two.
     optimizer = torch.optim.LBFGS(
         variables,
-        max_iter=steps,
-        max_eval=steps,
+        max_iter=1,
+        max_eval=run.steps + 1,
         tolerance_grad=0.0,
         tolerance_change=0.0,
-        history_size=HISTORY,
+        history_size=run.history,
         line_search_fn="strong_wolfe",
     )
 
     def closure():
-        if record.count == steps:
+        change = nn.functional.interpolate(coarse, size=start.shape[2:], mode="bilinear", align_corners=False)
+        image = start + unit * (fine + change)
+        if record.last is not None and fine.grad is not None and torch.equal(image, record.last.image):
+            return torch.tensor(record.last.total)  # each call begins where the last one ended
+        if record.count == run.steps:
             raise _Enough
         optimizer.zero_grad()
-        change = fine + nn.functional.interpolate(coarse, size=full_size, mode="bilinear", align_corners=False)
-        image = start + unit * change
-        total = record.note(
-            objective(image), image, may_grow=True
-        )  # a line search may look far away and come back
+        # A line search may look far away and come back.
+        total = record.note(run.objective(image), image, may_grow=True)
         total.backward()
         return total
 
+    run.begin(variables, optimizer)
     with contextlib.suppress(_Enough):
-        optimizer.step(closure)
+        before = -1
+        while before < record.count < run.steps:
+            before = record.count
+            optimizer.step(closure)
+            run.pause(variables, optimizer)
