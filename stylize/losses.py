@@ -5,10 +5,10 @@ with F_k the features at place k of n, the content loss and a Gram matrix G are 
 
     content = sum_k |F_k - P_k|^2,        G = 1/(C n) sum_k F_k F_k^T,
 
-so one pass over tiles gives G, and with it dL/dG = 2 w (G - A) for the target A; a second pass gives, tile by tile,
-the gradient of content + <dL/dG, G> by the image, which is that of the whole loss. Loss and gradient are those of
-the whole image (Galerne et al., "Scaling Painting Style Transfer", arXiv 2212.13459, do this for VGG). The total
-variation needs no network and is computed on the whole image.
+so one pass over tiles gives G, and with it dL/dG = 2 w (G - A) for the target A; a second pass gives, tile by
+tile, the gradient of content + <dL/dG, G> by the image, which is that of the whole loss. Loss and gradient are
+those of the whole image (Galerne et al., "Scaling Painting Style Transfer", arXiv 2212.13459, do this for VGG). The
+total variation needs no network and is computed on the whole image.
 """
 
 from collections.abc import Sequence
@@ -67,6 +67,14 @@ class Losses:
         self.style_layers = [layer % len(self.cnn) for layer in self.style_layers]
 
     @property
+    def settings(self) -> tuple:
+        """Layers, weights and precision: all but the network and the functions."""
+        return (
+            *(self.content_layer, self.content_weight, tuple(self.style_layers), tuple(self.style_weights)),
+            *(self.tv_weight, self.precision),
+        )
+
+    @property
     def deepest(self) -> int:
         """The last layer that a loss looks at."""
         return max(self.content_layer, *self.style_layers)
@@ -90,8 +98,8 @@ class Losses:
             styles: Tensors (1, 3, h, w), the paintings.
             shares: of the paintings, summing to 1.
             strength: sets the weights in place of those given; see `stylize.strength`.
-            tile: side of the tiles, pixels; the style loss is then w (G - A)^2 whatever `style_loss` computes. None
-                takes every image whole.
+            tile: side of the tiles, pixels; the style loss is then w (G - A)^2 whatever `style_loss` computes.
+                None takes every image whole.
         """
         with torch.no_grad():
             target, grams = self._read(content, tile)

@@ -13,7 +13,9 @@ from torch import nn
 
 from image_utils.errors import InputError
 from image_utils.pixels import to_normalised, to_pixels
+from stylize.budget import Plan, plan
 from stylize.canvas import Canvas, Source, load_source, noise_like
+from stylize.checkpoint import EVERY, Checkpoint, checkpoint_file, fingerprint, weights_of
 from stylize.colour import grey, match_grey
 from stylize.losses import Losses
 from stylize.record import Record, Step
@@ -41,6 +43,10 @@ def paint(
     callback: Callable[[Step], None] | None = None,
     out: str | Path = "styles_images",
     caption: str | None = None,
+    memory: float | None = None,
+    resume: bool = False,
+    command: str = "",
+    checkpoint_every: float = EVERY,
 ) -> torch.Tensor | None:
     """Show the content image in the style of another, or of several.
 
@@ -66,6 +72,10 @@ def paint(
         callback: function of a `stylize.record.Step`, called for every image whose losses were computed.
         out: folder of the written files.
         caption: what is written below the sources.
+        memory: bytes that this process may use; larger pictures are computed in tiles. See `stylize.budget`.
+        resume: go on from OUT/NAME.checkpoint, which a run that was broken off left; see `stylize.checkpoint`.
+        command: how a person would go on, kept in the checkpoint.
+        checkpoint_every: seconds between two checkpoints.
 
     Returns:
         With testing, Tensor (1, 3, H, W), normalised, on the network's device; otherwise None.
@@ -81,15 +91,30 @@ def paint(
     styles = list(style_image) if isinstance(style_image, list | tuple) else [style_image]
     shares = _check_shares(style_image_weights, len(styles))
     canvas = Canvas(name, out, [content_image, *styles], testing=testing, solver=solver)
-    stages = []
-    for size in _check_sizes(sizes, image_size):
+    sizes = _check_sizes(sizes, image_size)
+
+    def sources(size):
         content = load_source(content_image, size, losses.cnn, dtype)
         small = max(1, round(style_size * size / image_size))
-        imgs = [load_source(style, small, losses.cnn, dtype) for style in styles]
+        return content, [load_source(style, small, losses.cnn, dtype) for style in styles]
+
+    def stage(size):
+        content, imgs = sources(size)
         seen, *seen_styles = _grey_sources(content, imgs) if preserve_color else (content, *imgs)
-        stages.append((seen, losses.objective(seen, seen_styles, shares, strength)))
+        how = Plan() if memory is None else plan(memory, losses, tuple(seen.shape[2:]), solver)
+        return seen, losses.objective(seen, seen_styles, shares, strength, tile=how.tile), how
+
+    content, imgs = sources(image_size)
+    if memory is not None:
+        plan(memory, losses, tuple(content.shape[2:]), solver)
+    settings = solver, steps, sizes, preserve_color, strength, shares, seed, init_random, memory, losses.settings
+    of = fingerprint(content, *imgs, *settings, *weights_of(losses.cnn))
+    path = None if testing and not resume else checkpoint_file(out, name)
+    checkpoint = Checkpoint(path, of, command=command, resume=resume, every=checkpoint_every)
+    ready = stage(sizes[checkpoint.stage])
     canvas.show_sources(content, imgs, caption)
     canvas.colours_of = content if preserve_color else None
+    del content, imgs
     record = Record()
 
     def note(step):
@@ -97,12 +122,31 @@ def paint(
         if callback is not None:
             callback(replace(step, image=canvas.coloured(step.image)))
 
-    img = noise_like(stages[0][0], seed) if init_random else stages[0][0]
+    img = checkpoint.start
     with canvas.kept(record):
-        for seen, objective in stages:
-            start = nn.functional.interpolate(img, seen.shape[2:], mode="bicubic")
-            img = optimise(objective=objective, start=start, solver=solver, steps=steps, callback=note)
-    return canvas.finish(img)
+        for number in range(checkpoint.stage, len(sizes)):
+            seen, objective, how = ready or stage(sizes[number])
+            if img is None:
+                img = noise_like(seen, seed) if init_random else seen
+            shape, ready = seen.shape[2:], None
+            del seen
+            start = img if checkpoint.solver else nn.functional.interpolate(img, shape, mode="bicubic")
+            img = None
+            checkpoint.begin(number, start)
+            img = optimise(
+                objective=objective,
+                start=start,
+                solver=solver,
+                steps=steps,
+                callback=note,
+                history=how.history,
+                keep=checkpoint.keep,
+                resume=checkpoint.solver,
+            )
+            checkpoint.solver = None
+    result = canvas.finish(img)
+    checkpoint.remove()
+    return result
 
 
 def _grey_sources(content, styles):

@@ -1,10 +1,10 @@
 """An image cut into tiles such that a network's features, tile by tile, are those of the whole image.
 
 Each place of a layer sees a window of the image, the layer's receptive field, which follows from the kernels,
-strides and paddings of the layers up to there (`fields`). A tile is cut with a margin, so that all windows of the
-places it is responsible for lie in it; the places in the margin see the cut's edge instead of the image and are not
-used. Where the image itself ends the tile ends too, so that the network pads there, and only there, as it would.
-Every cut starts at a multiple of the stride, or the places would be shifted.
+strides and paddings of the layers up to there (`fields`). A tile is cut with a margin, so that all windows of its
+own places lie in it; the places in the margin see the cut's edge instead of the image and are not used. Where the
+image itself ends the tile ends too, so that the network pads there, and only there, as it would. Every cut starts
+at a multiple of the stride, or the places would be shifted.
 
     tiles = tiles_of(cnn, [3, 7], (2731, 4096), 512)
     for tile in tiles:
@@ -130,7 +130,7 @@ def tiles_of(cnn: nn.Sequential, layers: Sequence[int], size: tuple[int, int], t
     shapes = shapes_of(cnn, size, max(layers))
     whole = (slice(None), slice(None))
     if tile is None:
-        all_of_it = {layer: (*whole, *whole) for layer in layers}
+        all_of_it = dict.fromkeys(layers, (*whole, *whole))
         return [Tile((*whole, *whole), all_of_it, all_of_it, dict.fromkeys(layers, 1.0))]
     needed = cnn[: max(layers) + 1]
     cuts = []
