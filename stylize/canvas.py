@@ -22,6 +22,11 @@ from stylize.record import Diverged, Record
 Source = str | Path | Image.Image
 
 
+def open_source(source: Source) -> Image.Image:
+    """Open an image file, or take a PIL image, as RGB."""
+    return source.convert("RGB") if isinstance(source, Image.Image) else open_image(source)
+
+
 def load_source(source: Source, size: int, cnn: nn.Sequential, dtype: object) -> torch.Tensor:
     """Load an image as the network takes it.
 
@@ -40,7 +45,7 @@ def load_source(source: Source, size: int, cnn: nn.Sequential, dtype: object) ->
     check_sequential(cnn)
     if size < 1:
         raise InputError(f"the size of an image must be at least 1 pixel, not {size}")
-    photograph = source.convert("RGB") if isinstance(source, Image.Image) else open_image(source)
+    photograph = open_source(source)
     weights = next(cnn.parameters(), torch.empty(0))
     img = preprocess(photograph, size).type(dtype).to(weights.device)
     if img.dtype != weights.dtype:

@@ -7,10 +7,11 @@ with F_k the features at place k of n, the content loss and a Gram matrix G are 
 
 so one pass over tiles gives G, and with it dL/dG = 2 w (G - A) for the target A; a second pass gives, tile by
 tile, the gradient of content + <dL/dG, G> by the image, which is that of the whole loss. Loss and gradient are
-those of the whole image (Galerne et al., "Scaling Painting Style Transfer", arXiv 2212.13459, do this for VGG). The
+those of the whole image; Galerne et al., "Scaling Painting Style Transfer", arXiv 2212.13459, do this for VGG. The
 total variation needs no network and is computed on the whole image.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from torch import nn
 
 from image_utils.errors import InputError
 from stylize.features import check_sequential, extract_features
+from stylize.regions import Regions, guide
 from stylize.self_product import self_products
 from stylize.solvers import Objective
 from stylize.strength import weights_at
@@ -87,6 +89,7 @@ class Losses:
         strength: float | None = None,
         *,
         tile: int | None = None,
+        regions: Regions | None = None,
     ) -> Objective:
         """Compute the targets, once, and return the function from an image to its losses by name.
 
@@ -100,41 +103,74 @@ class Losses:
             strength: sets the weights in place of those given; see `stylize.strength`.
             tile: side of the tiles, pixels; the style loss is then w (G - A)^2 whatever `style_loss` computes.
                 None takes every image whole.
+            regions: of the photograph and the paintings, each with its own Gram matrices; see `stylize.regions`.
         """
+        covers = regions.shares if regions else [1.0]
+        guides = self._guides(content, regions.content if regions else None)
+        of_styles = regions.styles if regions else [None] * len(styles)
         with torch.no_grad():
-            target, grams = self._read(content, tile)
-            style_targets = [0.0] * len(self.style_layers)
-            for share, style in zip(shares, styles, strict=True):
-                for i, gram in enumerate(self._read(style, tile)[1]):
-                    style_targets[i] = style_targets[i] + share * gram
+            target, grams = self._read(content, tile, guides)
+            style_targets = self._style_targets(styles, shares, of_styles, tile)
             weights = self.content_weight, self.style_weights, self.tv_weight
             if strength is not None:
                 fitted = [nn.functional.interpolate(s, content.shape[2:], mode="bilinear") for s in styles]
                 apart = [self._distance(img, target, tile) for img in fitted]
+                gaps = [float((a - b).square().sum()) for a, b in zip(grams, style_targets, strict=True)]
+                n = len(self.style_layers)
                 weights = weights_at(
                     strength,
                     sum(share * distance for share, distance in zip(shares, apart, strict=True)),
-                    [float((a - b).square().sum()) for a, b in zip(grams, style_targets, strict=True)],
+                    [sum(c * gap for c, gap in zip(covers, gaps[i::n], strict=True)) for i in range(n)],
                     max(float(self.tv_loss(img, 1.0)) for img in (content, *fitted)),
                 )
                 del fitted
         content_weight, style_weights, tv_weight = weights
+        if regions:
+            style_weights = [cover * weight for cover in covers for weight in style_weights]
 
         def objective(img):
-            feats = self._features(img)
+            feats, layers = self._features(img), self.style_layers
             with self_products():
+                loss = self.content_loss(content_weight, feats[self.content_layer], target)
+                if regions:
+                    feats = [feats[layer] * guided[layer] for guided in guides for layer in layers]
+                    layers = range(len(feats))
                 return {
-                    "content": self.content_loss(content_weight, feats[self.content_layer], target),
-                    "style": self.style_loss(feats, self.style_layers, style_targets, style_weights),
+                    "content": loss,
+                    "style": self.style_loss(feats, layers, style_targets, style_weights),
                     "tv": self.tv_loss(img, tv_weight),
                 }
 
         def objective_in_tiles(img):
-            targets = _Targets(target, content_weight, style_targets, style_weights, tile)
+            targets = _Targets(target, content_weight, style_targets, style_weights, tile, guides)
             content, style = _InTiles.apply(img, self, targets)
             return {"content": content, "style": style, "tv": self.tv_loss(img, tv_weight)}
 
         return objective if tile is None else objective_in_tiles
+
+    def _guides(self, img, masks):
+        """Return for each region its guide by style layer, or None where an image does not have it.
+
+        Without masks there is one region, the whole, and nothing to guide.
+        """
+        if masks is None:
+            return [{}]
+        shapes = shapes_of(self.cnn, tuple(img.shape[2:]), self.deepest)
+        return [
+            None if mask is None else {layer: guide(mask, shapes[layer]) for layer in self.style_layers}
+            for mask in masks
+        ]
+
+    def _style_targets(self, styles, shares, masks, tile):
+        """Return the paintings' mean Gram matrices by region and layer; of those that have the region."""
+        guides = [self._guides(*image) for image in zip(styles, masks, strict=True)]
+        n, mean = len(self.style_layers), [0.0] * (len(guides[0]) * len(self.style_layers))
+        for share, style, of_style in zip(shares, styles, guides, strict=True):
+            for i, gram in enumerate(self._read(style, tile, of_style)[1]):
+                has = [one[i // n] is not None for one in guides]
+                whole = 1.0 if all(has) else sum(s for s, there in zip(shares, has, strict=True) if there)
+                mean[i] = mean[i] + share / whole * gram
+        return mean
 
     def _features(self, img):
         return extract_features(img, self.cnn, up_to=self.deepest, precision=self.precision)
@@ -144,9 +180,9 @@ class Losses:
         layers = {self.content_layer, *self.style_layers}
         return tiles_of(self.cnn, sorted(layers), tuple(img.shape[2:]), tile)
 
-    def _read(self, img, tile):
-        """Return an image's content features and Gram matrices."""
-        kept, grams = None, [0.0] * len(self.style_layers)
+    def _read(self, img, tile, guides):
+        """Return an image's content features, and its Gram matrices by region and layer."""
+        kept, grams = None, [0.0] * (len(guides) * len(self.style_layers))
         for piece in self._pieces(img, tile):
             feats = self._features(img[piece.cut])
             if tile is None:
@@ -157,7 +193,7 @@ class Losses:
                         shapes_of(self.cnn, tuple(img.shape[2:]), self.deepest)[self.content_layer]
                     )
                 kept[piece.places[self.content_layer]] = self._own(feats, piece, self.content_layer)
-            grams = self._add_grams(grams, feats, piece)
+            grams = self._add_grams(grams, feats, piece, guides)
         return kept, grams
 
     def _distance(self, img, target, tile):
@@ -168,14 +204,16 @@ class Losses:
             apart += float((own - target[piece.places[layer]]).square().sum())
         return apart
 
-    def _add_grams(self, grams, feats, piece):
+    def _add_grams(self, grams, feats, piece, guides):
         """Add a tile's part to each Gram matrix."""
-        return [
-            gram + piece.share[layer] * self.style_loss.gram_matrix(self._own(feats, piece, layer))
-            if piece.share[layer]
-            else gram
-            for gram, layer in zip(grams, self.style_layers, strict=True)
-        ]
+        grams = list(grams)
+        for i, (guided, layer) in enumerate(itertools.product(guides, self.style_layers)):
+            if guided is not None and piece.share[layer]:
+                own = self._own(feats, piece, layer)
+                if layer in guided:
+                    own = own * guided[layer][piece.places[layer]]
+                grams[i] = grams[i] + piece.share[layer] * self.style_loss.gram_matrix(own)
+        return grams
 
     @staticmethod
     def _own(feats, piece, layer):
@@ -189,6 +227,7 @@ class _Targets:
     style: list
     style_weights: Sequence[float]
     tile: int
+    guides: list
 
 
 class _InTiles(torch.autograd.Function):
@@ -201,7 +240,7 @@ class _InTiles(torch.autograd.Function):
         for piece in losses._pieces(img, targets.tile):
             feats = losses._features(img[piece.cut])
             content = content + _content(losses, targets, feats, piece)
-            grams = losses._add_grams(grams, feats, piece)
+            grams = losses._add_grams(grams, feats, piece, targets.guides)
         gaps = [gram - target for gram, target in zip(grams, targets.style, strict=True)]
         style = sum(w * gap.square().sum() for w, gap in zip(targets.style_weights, gaps, strict=True))
         ctx.save_for_backward(img, *(2 * w * gap for w, gap in zip(targets.style_weights, gaps, strict=True)))
@@ -219,7 +258,7 @@ class _InTiles(torch.autograd.Function):
                 cut = img[piece.cut].detach().requires_grad_()
                 feats = losses._features(cut)
                 total = of_content * _content(losses, targets, feats, piece)
-                grams = losses._add_grams([0.0] * len(slopes), feats, piece)
+                grams = losses._add_grams([0.0] * len(slopes), feats, piece, targets.guides)
                 total = total + of_style * sum(
                     (slope * gram).sum()
                     for slope, gram in zip(slopes, grams, strict=True)

@@ -8,17 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from image_utils.errors import InputError
 from image_utils.pixels import to_normalised, to_pixels
 from stylize.budget import Plan, plan
-from stylize.canvas import Canvas, Source, load_source, noise_like
+from stylize.canvas import Canvas, Source, load_source, noise_like, open_source
 from stylize.checkpoint import EVERY, Checkpoint, checkpoint_file, fingerprint, weights_of
 from stylize.colour import grey, match_grey
 from stylize.losses import Losses
 from stylize.record import Record, Step
+from stylize.regions import read_regions
 from stylize.solvers import check_steps, optimise
 
 
@@ -44,9 +46,10 @@ def paint(
     out: str | Path = "styles_images",
     caption: str | None = None,
     memory: float | None = None,
+    masks: Sequence[Source] | None = None,
     resume: bool = False,
     command: str = "",
-    checkpoint_every: float = EVERY,
+    checkpoint_every: float | None = None,
 ) -> torch.Tensor | None:
     """Show the content image in the style of another, or of several.
 
@@ -73,9 +76,11 @@ def paint(
         out: folder of the written files.
         caption: what is written below the sources.
         memory: bytes that this process may use; larger pictures are computed in tiles. See `stylize.budget`.
+        masks: images whose colours name regions, one for the content image and one for each style image: each
+            region takes on the style of the same region. See `stylize.regions`.
         resume: go on from OUT/NAME.checkpoint, which a run that was broken off left; see `stylize.checkpoint`.
         command: how a person would go on, kept in the checkpoint.
-        checkpoint_every: seconds between two checkpoints.
+        checkpoint_every: seconds between two checkpoints; None is a minute.
 
     Returns:
         With testing, Tensor (1, 3, H, W), normalised, on the network's device; otherwise None.
@@ -90,7 +95,7 @@ def paint(
     check_steps(solver, steps)
     styles = list(style_image) if isinstance(style_image, list | tuple) else [style_image]
     shares = _check_shares(style_image_weights, len(styles))
-    canvas = Canvas(name, out, [content_image, *styles], testing=testing, solver=solver)
+    canvas = Canvas(name, out, [content_image, *styles, *(masks or [])], testing=testing, solver=solver)
     sizes = _check_sizes(sizes, image_size)
 
     def sources(size):
@@ -101,16 +106,21 @@ def paint(
     def stage(size):
         content, imgs = sources(size)
         seen, *seen_styles = _grey_sources(content, imgs) if preserve_color else (content, *imgs)
-        how = Plan() if memory is None else plan(memory, losses, tuple(seen.shape[2:]), solver)
-        return seen, losses.objective(seen, seen_styles, shares, strength, tile=how.tile), how
+        shapes = [tuple(img.shape[2:]) for img in (content, *imgs)]
+        regions = read_regions(masks, shapes, content) if masks else None
+        how = Plan() if memory is None else plan(memory, losses, shapes[0], solver)
+        return seen, losses.objective(seen, seen_styles, shares, strength, tile=how.tile, regions=regions), how
 
     content, imgs = sources(image_size)
     if memory is not None:
         plan(memory, losses, tuple(content.shape[2:]), solver)
     settings = solver, steps, sizes, preserve_color, strength, shares, seed, init_random, memory, losses.settings
+    settings = (*settings, *(np.asarray(open_source(mask)).tobytes() for mask in masks or []))
     of = fingerprint(content, *imgs, *settings, *weights_of(losses.cnn))
     path = None if testing and not resume else checkpoint_file(out, name)
-    checkpoint = Checkpoint(path, of, command=command, resume=resume, every=checkpoint_every)
+    checkpoint = Checkpoint(
+        path, of, command=command, resume=resume, every=EVERY if checkpoint_every is None else checkpoint_every
+    )
     ready = stage(sizes[checkpoint.stage])
     canvas.show_sources(content, imgs, caption)
     canvas.colours_of = content if preserve_color else None

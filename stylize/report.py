@@ -93,6 +93,8 @@ def command(job: dict[str, Any], network: dict[str, Any]) -> str:
         "solver": [job["solver"]],
         "precision": [job["precision"]],
         "seed": [job["seed"]],
+        "mask": job.get("masks") or [],
+        "memory": [job["memory"]] if job.get("memory") else [],
         **{name: [value] for name, value in network.items()},
         "style-size": [job["style_size"]],
         "content-layer": [job["content_layer"]],

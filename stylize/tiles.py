@@ -152,7 +152,7 @@ def tiles_of(cnn: nn.Sequential, layers: Sequence[int], size: tuple[int, int], t
                 },
             )
         )
-    return tiles
+    return [tile for tile in tiles if any(tile.share.values())]
 
 
 def _count(part):

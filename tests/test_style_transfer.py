@@ -159,6 +159,11 @@ def test_the_vggs_layers_are_the_papers(name):
         (["--device", "tpu"], "tpu"),
         (["--settings", "starry_tubingen", "--size", "3"], "4 x 3"),
         (["--settings", "starry_tubingen", "--sizes", "400"], "sizes"),
+        (["--memory", "two"], "such as 2GB"),
+        (["--memory", "1KB", "--sizes", "--size", "600"], "the least would be"),
+        (["--solver", "course", "--memory", "2GB"], "--solver course"),
+        (["--settings", "starry_tubingen", "--mask", "data/paintings/hokusai_great_wave.jpg"], "so 2, not 1"),
+        (["--resume", "nothing"], "nothing.checkpoint' does not exist"),
     ],
 )
 def test_unusable_arguments_are_named_and_nothing_is_written(monkeypatch, tmp_path, words, message):
@@ -251,3 +256,39 @@ def test_on_a_full_disk_the_picture_is_named_and_the_card_does_not_say_finished(
     for card in cards:
         assert "No space left" in json.loads(card.read_text())["ended"]
     assert not (tmp_path / "starry_tubingen.png").exists()
+
+
+def test_a_painting_of_ten_pixels_is_refused(monkeypatch, tmp_path, pair):
+    Image.new("RGB", (10, 10)).save(tmp_path / "tiny.png")
+    with pytest.raises(InputError, match=r"tiny.png' has 10 x 10 pixels, too few for a style"):
+        words = "--content", pair[0], "--style", tmp_path / "tiny.png", "--out", tmp_path / "out"
+        run_script(monkeypatch, *words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_resume_repeats_what_was_asked_for(monkeypatch, tmp_path, pair):
+    """The checkpoint of a run that was broken off holds the command that goes on with it."""
+
+    class Killed(Exception):
+        pass
+
+    def kill(self, step):
+        self.last = None
+        raise Killed
+
+    out = tmp_path / "out"
+    words = (*own_pair(pair), "--steps", 3, "--strength", 6, "--memory", "9GB", "--out", out)
+    with monkeypatch.context() as patch:
+        patch.setattr("stylize.painting.EVERY", 0.0)
+        calls = iter([None, None])
+        patch.setattr(script.Watcher, "__call__", lambda self, step: next(calls, 0) is None or kill(self, step))
+        with pytest.raises(Killed):
+            run_script(patch, *words)
+    assert (out / "cat_waves.checkpoint").exists()
+    run_script(monkeypatch, "--resume", "cat_waves", "--out", out)
+    card = json.loads((out / "cat_waves.json").read_text())
+    assert (card["arguments"]["strength"], card["arguments"]["memory"]) == (6.0, 9 * 10**9)
+    assert not (out / "cat_waves.checkpoint").exists()
+    expected = (out / "cat_waves.png").read_bytes()
+    run_script(monkeypatch, *words)
+    assert (out / "cat_waves.png").read_bytes() == expected
