@@ -17,7 +17,7 @@ from stylize.losses import Losses
 from stylize.solvers import COARSER, HISTORY
 from stylize.tiles import fields, shapes_of
 
-IMAGES = {"adam": 10, "lbfgs": 17}  # in memory at the same time at most, L-BFGS's pairs apart; measured
+IMAGES = {"adam": 10, "lbfgs": 16}  # in memory at the same time at most, L-BFGS's pairs apart; measured
 KERNELS = 0.25e9  # bytes that the libraries take for themselves once they compute; measured
 SPARE = 1.05  # times the estimate, for what the allocator keeps
 WORK = 3.0  # times the outputs of all layers: these, their gradients, and what a convolution needs besides
@@ -53,19 +53,25 @@ def parse_memory(text: str) -> int:
     return int(float(found[1]) * UNITS[found[2].upper()])
 
 
-def plan(budget: float, losses: Losses, size: tuple[int, int], solver: str) -> Plan:
+def held() -> int:
+    """Return the bytes that this process has."""
+    return psutil.Process().memory_info().rss
+
+
+def plan(budget: float, losses: Losses, size: tuple[int, int], solver: str, base: float) -> Plan:
     """Choose tiles and history for an image under a budget: a long history first, then large tiles.
 
     Args:
-        budget: bytes for this process in all, what it has already among them.
+        budget: bytes for this process in all.
         losses: with the network.
         size: (H, W) of the picture.
         solver: "adam" or "lbfgs".
+        base: bytes that the process has before it begins with the picture.
 
     Raises:
         InputError: not even the smallest tiles fit; the message says what would.
     """
-    cost = _cost(losses, size, solver)
+    cost = _cost(losses, size, solver, base)
     histories = range(HISTORY, LEAST_HISTORY - 1, -1) if solver == "lbfgs" else (HISTORY,)
     tiles = [None, *(tile for tile in TILES if tile < max(size))]
     plans = [Plan(tile, history, cost(tile, history)) for history in histories for tile in tiles]
@@ -76,7 +82,7 @@ def plan(budget: float, losses: Losses, size: tuple[int, int], solver: str) -> P
     other = (
         ""
         if solver == "adam"
-        else f", or with --solver adam {_cost(losses, size, 'adam')(tiles[-1], 0) / 1e9:.2f} GB"
+        else f", or with --solver adam {_cost(losses, size, 'adam', base)(tiles[-1], 0) / 1e9:.2f} GB"
     )
     raise InputError(
         f"--memory: {size[1]} x {size[0]} pixels do not fit into {budget / 1e9:.2f} GB; the least would be "
@@ -84,14 +90,14 @@ def plan(budget: float, losses: Losses, size: tuple[int, int], solver: str) -> P
     )
 
 
-def _cost(losses: Losses, size: tuple[int, int], solver: str) -> Callable[[int | None, int], float]:
+def _cost(losses: Losses, size: tuple[int, int], solver: str, base: float) -> Callable[[int | None, int], float]:
     """Return the function from a tile and a history to the bytes needed."""
     number = next((p.element_size() for p in losses.cnn.parameters()), 4)
     image = 3 * size[0] * size[1] * number
     shape = shapes_of(losses.cnn, size, losses.deepest)[losses.content_layer]
     content = shape.numel() * number
     pair = 2 * image * (1 + 1 / COARSER**2) if solver == "lbfgs" else 0
-    fixed = psutil.Process().memory_info().rss + KERNELS + SPARE * (IMAGES[solver] * image + content)
+    fixed = base + KERNELS + SPARE * (IMAGES[solver] * image + content)
     a_pixel = WORK * number * _outputs_of_a_pixel(losses)
     needed = losses.cnn[: losses.deepest + 1]
     margin = max(field.size for axis in (0, 1) for field in fields(needed, axis))

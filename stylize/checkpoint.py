@@ -32,7 +32,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         )
     try:
         state = torch.load(path, weights_only=True)
-        if {"of", "command", "stage", "start", "solver"} == set(state):
+        if {"of", "command", "plans", "stage", "start", "solver"} == set(state):
             return state
     except Exception:  # noqa: BLE001  (torch raises many kinds on a damaged file)
         pass
@@ -54,6 +54,8 @@ class Checkpoint:
     """The checkpoint of one run: read if the run goes on, written once a minute, removed at the end.
 
     Attributes:
+        plans: for each size the side of the tiles and the pairs that L-BFGS remembers: what a machine with more
+            or less memory would choose is another sum, rounded otherwise. None for a new run.
         stage: number of the size at which the run goes on; 0 for a new one.
         start: Tensor (1, 3, H, W), the image that this size began with, or None for a new run.
         solver: state to go on from; see `stylize.solvers.optimise`.
@@ -75,13 +77,14 @@ class Checkpoint:
             InputError: resume, and the file is missing, damaged or of another run.
         """
         self.path, self.of, self.command, self.every = path, of, command, every
-        self.stage, self.start, self.solver = 0, None, None
+        self.plans, self.stage, self.start, self.solver = None, 0, None, None
         self.last, self.failed = time.monotonic(), False
         if resume:
             state = read_checkpoint(path)
             if state["of"] != of:
                 raise InputError(f"'{path}' belongs to other images, settings or weights; go on with those")
-            self.stage, self.start, self.solver = state["stage"], state["start"], state["solver"]
+            self.plans, self.stage = state["plans"], state["stage"]
+            self.start, self.solver = state["start"], state["solver"]
 
     def begin(self, stage: int, start: torch.Tensor) -> None:
         """Note which size is being painted, and from which image, Tensor (1, 3, H, W)."""
@@ -91,13 +94,8 @@ class Checkpoint:
         """Write the state if it is time to; where it cannot be written say so once and go on."""
         if self.path is None or time.monotonic() - self.last < self.every:
             return
-        record = {
-            "of": self.of,
-            "command": self.command,
-            "stage": self.stage,
-            "start": self.start,
-            "solver": state(),
-        }
+        record = {name: getattr(self, name) for name in ("of", "command", "plans", "stage", "start")}
+        record["solver"] = state()
         try:
             with whole_file(self.path) as temporary:
                 torch.save(record, temporary)

@@ -14,7 +14,7 @@ from torch import nn
 
 from image_utils.errors import InputError
 from image_utils.pixels import to_normalised, to_pixels
-from stylize.budget import Plan, plan
+from stylize.budget import Plan, held, plan
 from stylize.canvas import Canvas, Source, load_source, noise_like, open_source
 from stylize.checkpoint import EVERY, Checkpoint, checkpoint_file, fingerprint, weights_of
 from stylize.colour import grey, match_grey
@@ -103,17 +103,19 @@ def paint(
         small = max(1, round(style_size * size / image_size))
         return content, [load_source(style, small, losses.cnn, dtype) for style in styles]
 
-    def stage(size):
-        content, imgs = sources(size)
+    def stage(number):
+        content, imgs = sources(sizes[number])
         seen, *seen_styles = _grey_sources(content, imgs) if preserve_color else (content, *imgs)
         shapes = [tuple(img.shape[2:]) for img in (content, *imgs)]
         regions = read_regions(masks, shapes, content) if masks else None
-        how = Plan() if memory is None else plan(memory, losses, shapes[0], solver)
-        return seen, losses.objective(seen, seen_styles, shares, strength, tile=how.tile, regions=regions), how
+        tile = checkpoint.plans[number][0]
+        return seen, losses.objective(seen, seen_styles, shares, strength, tile=tile, regions=regions)
 
-    content, imgs = sources(image_size)
+    base, content, imgs = held(), *sources(image_size)
+    plans = [Plan() for _ in sizes]
     if memory is not None:
-        plan(memory, losses, tuple(content.shape[2:]), solver)
+        shapes = [tuple(load_source(content_image, size, losses.cnn, dtype).shape[2:]) for size in sizes]
+        plans = [plan(memory, losses, shape, solver, base) for shape in shapes]
     settings = solver, steps, sizes, preserve_color, strength, shares, seed, init_random, memory, losses.settings
     settings = (*settings, *(np.asarray(open_source(mask)).tobytes() for mask in masks or []))
     of = fingerprint(content, *imgs, *settings, *weights_of(losses.cnn))
@@ -121,7 +123,8 @@ def paint(
     checkpoint = Checkpoint(
         path, of, command=command, resume=resume, every=EVERY if checkpoint_every is None else checkpoint_every
     )
-    ready = stage(sizes[checkpoint.stage])
+    checkpoint.plans = checkpoint.plans or [(how.tile, how.history) for how in plans]
+    ready = stage(checkpoint.stage)
     canvas.show_sources(content, imgs, caption)
     canvas.colours_of = content if preserve_color else None
     del content, imgs
@@ -135,7 +138,7 @@ def paint(
     img = checkpoint.start
     with canvas.kept(record):
         for number in range(checkpoint.stage, len(sizes)):
-            seen, objective, how = ready or stage(sizes[number])
+            seen, objective = ready or stage(number)
             if img is None:
                 img = noise_like(seen, seed) if init_random else seen
             shape, ready = seen.shape[2:], None
@@ -149,7 +152,7 @@ def paint(
                 solver=solver,
                 steps=steps,
                 callback=note,
-                history=how.history,
+                history=checkpoint.plans[number][1],
                 keep=checkpoint.keep,
                 resume=checkpoint.solver,
             )

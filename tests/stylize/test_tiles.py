@@ -139,15 +139,15 @@ def test_unknown_layers_are_refused():
 def test_a_budget_chooses_history_then_tiles_and_names_the_least(cnn):
     losses, size = losses_of(cnn, SQUEEZENET), (1000, 1500)
     with pytest.raises(InputError, match=r"1500 x 1000 pixels do not fit .* least would be") as stopped:
-        plan(1.0, losses, size, "lbfgs")
+        plan(1.0, losses, size, "lbfgs", 0.0)
     least = float(str(stopped.value).split("least would be ")[1].split()[0]) * 1e9
-    assert plan(least + 1e8, losses, size, "lbfgs").tile is not None
-    assert plan(1e11, losses, size, "lbfgs").tile is None
-    assert plan(1e11, losses, size, "lbfgs").history == 10
-    needs = [plan(least + more, losses, size, "lbfgs").needed for more in (5e7, 3e8, 6e8, 2e9, 1e11)]
+    assert plan(least + 1e8, losses, size, "lbfgs", 0.0).tile is not None
+    assert plan(1e11, losses, size, "lbfgs", 0.0).tile is None
+    assert plan(1e11, losses, size, "lbfgs", 0.0).history == 10
+    needs = [plan(least + more, losses, size, "lbfgs", 0.0).needed for more in (5e7, 3e8, 6e8, 2e9, 1e11)]
     assert needs == sorted(needs)
     adam = float(str(stopped.value).split("--solver adam ")[1].split()[0]) * 1e9
-    assert adam < least and plan(adam + 1e8, losses, size, "adam").needed <= adam + 1e8
+    assert adam < least and plan(adam + 1e8, losses, size, "adam", 0.0).needed <= adam + 1e8
 
 
 @pytest.mark.parametrize(("text", "expected"), [("2GB", 2e9), ("512 MB", 5.12e8), ("1.5g", 1.5e9), ("3000", 3e3)])
