@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import torch
 
 from image_utils.errors import InputError
-from networks.layers import find_layer, maps_kept
+from networks.layers import find_layer, grid_of, maps_kept
 from networks.no_trace import untouched
 from networks.relus import relus_replaced
 
@@ -86,12 +86,12 @@ def gradients(model, X, score, *, plain=False, guided=False, layer=None, functio
             model(pixels[:1])  # looks for ReLUs out of reach, before the maps are kept, which works once
         if layer is not None:
             cut = not plain and not guided
-            stack.enter_context(maps_kept(find_layer(model, layer), kept, cut=cut))
+            stack.enter_context(maps_kept(find_layer(model, layer), kept, cut=cut, reshape=grid_of(X)))
         outputs = model(pixels)
         total, A = score(outputs).sum(), kept.activation_value
         if layer is not None and A is None:
             raise InputError("the layer did not run in the forward pass; choose another")
-        sources = [pixels] * plain + [A] * (layer is not None)
+        sources = [pixels] * plain + ([kept.output] if layer is not None else [])
         found = list(_differentiate(total, sources, keep=guided))
         switch.guided = True
         return Gradients(
@@ -99,7 +99,7 @@ def gradients(model, X, score, *, plain=False, guided=False, layer=None, functio
             plain=found.pop(0) if plain else None,
             guided=_differentiate(total, [pixels], keep=False)[0] if guided else None,
             A=None if A is None else A.detach(),
-            dA=found.pop() if A is not None else None,
+            dA=grid_of(X)(found.pop()) if A is not None else None,
         )
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from networks.layers import find_layer, maps_kept
+from networks.layers import find_layer, grid_of, maps_kept
 from networks.no_trace import untouched
 from networks.scores import target_scores
 
@@ -29,6 +29,7 @@ def why_blank(
     *,
     layer: str | nn.Module | None = None,
     target: Callable | None = None,
+    reshape: Callable | None = None,
 ) -> list[str | None]:
     """Say for each map that is blank why it is, and what to try.
 
@@ -41,6 +42,7 @@ def why_blank(
         maps: Tensor or ndarray (N, H, W) or (N, H, W, C).
         layer: of the Grad-CAM family, where the maps come from it.
         target: what was explained instead of the class score, as in `GradCam.grad_cam`.
+        reshape: what laid the layer's output out as maps, likewise.
 
     Returns:
         N sentences; None where the map is not blank.
@@ -53,17 +55,17 @@ def why_blank(
     reasons: list[str | None] = [None] * len(flat)
     for n in blank.nonzero().flatten().tolist():
         finite = bool(flat[n].isfinite().all())
-        reasons[n] = _reason(model, X[n : n + 1], torch.as_tensor(y)[n : n + 1], finite, layer, target)
+        reasons[n] = _reason(model, X[n : n + 1], torch.as_tensor(y)[n : n + 1], finite, layer, target, reshape)
     for n in (~blank & (largest < FAINT * loudest)).nonzero().flatten().tolist():
         reasons[n] = "it is much weaker than the others it is shown with; stretch each image by itself"
     return reasons
 
 
-def warn_if_blank(model, X, y, maps, *, layer=None, target=None) -> None:
+def warn_if_blank(model, X, y, maps, **how) -> None:
     """Issue a BlankMapWarning for each blank map; arguments as in `why_blank`."""
     if maps is None:  # a technique that is still to be written
         return
-    for n, reason in enumerate(why_blank(model, X, y, maps, layer=layer, target=target)):
+    for n, reason in enumerate(why_blank(model, X, y, maps, **how)):
         if reason:
             warnings.warn(f"the map of image {n} is blank: {reason}", BlankMapWarning, stacklevel=3)
 
@@ -86,12 +88,13 @@ def blank_reasons() -> Iterator[list[str]]:
             reasons.append(str(one.message))
 
 
-def _reason(model, X, y, finite, layer, target):
+def _reason(model, X, y, finite, layer, target, reshape):
     """Look for the reason in the order in which one would cause another."""
     kept = SimpleNamespace(activation_value=None, gradient_value=None)
     with untouched(model, X) as x, contextlib.ExitStack() as stack:
         if layer is not None:
-            stack.enter_context(maps_kept(find_layer(model, layer), kept, cut=False))
+            grid = grid_of(X, reshape)
+            stack.enter_context(maps_kept(find_layer(model, layer), kept, cut=False, reshape=grid))
         outputs = model(x)
         score = target_scores(outputs, y, target).sum()
         if score.requires_grad:

@@ -5,7 +5,7 @@ import difflib
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -51,8 +51,9 @@ def default_layer(model: nn.Module, X: torch.Tensor) -> str:
     """Choose the layer for Grad-CAM: the last whose maps still show where things are.
 
     For SqueezeNet it is the course's features[12], the end of `features`. For other networks it is the last of
-    `map_sizes`: the last block of a ResNet's layer4, `features` of VGG and DenseNet. Finding that takes a forward
-    pass of one image.
+    `map_sizes`: the last block of a ResNet's layer4, `features` of VGG and DenseNet; of torchvision's ViT the
+    first normalisation of the last block, of its Swin the end of `features`. Finding it may take a forward pass of
+    one image.
 
     Args:
         model: network; left as it was.
@@ -67,6 +68,10 @@ def default_layer(model: nn.Module, X: torch.Tensor) -> str:
     last = dict(model.named_modules()).get("features.12")
     if type(last).__name__ == "Fire" and last is model.features[-1]:
         return "features.12"
+    if type(model).__name__ == "SwinTransformer":
+        return f"features.{len(model.features) - 1}"
+    if type(model).__name__ == "VisionTransformer":  # behind this the scores hear of the class token alone
+        return [name for name, _ in model.named_modules() if name.endswith("ln_1")][-1]
     return list(map_sizes(model, X))[-1]
 
 
@@ -128,21 +133,51 @@ def like_the_image(maps: torch.Tensor, X: torch.Tensor) -> bool:
     return abs(h * W - w * H) <= EDGE * max(H, W)
 
 
-def check_layout(maps: torch.Tensor, X: torch.Tensor) -> None:
-    """Raise InputError for maps (N, h, w, C), which read as (N, C, h, w) would give nonsense without a word."""
-    last = maps.movedim(-1, 1)
-    if not like_the_image(maps, X) and like_the_image(last, X):
-        raise InputError(f"the layer's maps have their channels last, {tuple(maps.shape)}; choose one before that")
+def grid_of(X: torch.Tensor, reshape: Callable | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Make the function that lays out what a layer returns for images X as maps (N, C, h, w).
+
+    Maps stay as they are. Tokens (N, T, C), as inside vision transformers, become a grid of the image's
+    proportions, without the class token that may stand before them; maps (N, h, w, C), as inside Swin
+    transformers, get their channels first. What is none of these comes back unchanged.
+
+    Args:
+        X: Tensor (N, C, H, W); its shape is used.
+        reshape: function that is applied first, for layers that return something else.
+
+    Returns:
+        Function from a Tensor to a Tensor.
+    """
+    height, width = X.shape[2:]
+
+    def grid(output):
+        output = reshape(output) if reshape else output
+        if output.ndim == 4:
+            last = output.movedim(-1, 1)
+            exactly = [maps.shape[2] * width == maps.shape[3] * height for maps in (output, last)]
+            about = [like_the_image(maps, X) for maps in (output, last)]
+            return last if exactly == [False, True] or about == [False, True] else output
+        for skipped in (0, 1) if output.ndim == 3 else ():
+            tokens = output[:, skipped:].movedim(1, 2)
+            rows = max(round((tokens.shape[2] * height / width) ** 0.5), 1)
+            if tokens.shape[2] % rows == 0 and rows * width == tokens.shape[2] // rows * height:
+                return tokens.unflatten(2, (rows, -1))
+        return output
+
+    return grid
 
 
 @contextlib.contextmanager
-def maps_kept(layer: nn.Module, keeper: object, *, cut: bool = True) -> Iterator[None]:
+def maps_kept(
+    layer: nn.Module, keeper: object, *, cut: bool = True, reshape: Callable | None = None
+) -> Iterator[None]:
     """Keep a layer's maps in `keeper.activation_value`, and their gradient, once computed, in `.gradient_value`.
 
     Args:
-        layer: nn.Module that returns maps, Tensor (N, C, h, w).
-        keeper: any object; both attributes are None at first, then Tensors (N, C, h, w).
+        layer: nn.Module that returns maps, Tensor (N, C, h, w), or what `reshape` turns into them.
+        keeper: any object; both attributes are None at first, then Tensors (N, C, h, w). What the layer returned,
+            before `reshape`, is in `.output`, to be differentiated by.
         cut: whether the graph starts at the layer, so that nothing below it is differentiated.
+        reshape: function that lays out what the layer returns, and its gradient, as maps: `grid_of`(X).
 
     Raises:
         InputError: from the forward pass, if the layer returns no maps or runs twice; from the block, if the score
@@ -151,10 +186,11 @@ def maps_kept(layer: nn.Module, keeper: object, *, cut: bool = True) -> Iterator
     keeper.activation_value = keeper.gradient_value = None
 
     def keep_gradient(gradient):
-        keeper.gradient_value = gradient
+        keeper.gradient_value = gradient if reshape is None else reshape(gradient)
 
     def keep(module, args, output):
-        if not isinstance(output, torch.Tensor) or output.ndim != 4:
+        grid = reshape(output) if reshape and isinstance(output, torch.Tensor) else output
+        if not isinstance(grid, torch.Tensor) or grid.ndim != 4:
             what = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
             raise InputError(f"the layer must return maps (N, C, h, w), not {what}")
         if keeper.activation_value is not None:
@@ -162,7 +198,8 @@ def maps_kept(layer: nn.Module, keeper: object, *, cut: bool = True) -> Iterator
         maps = (output.detach().requires_grad_() if cut else output).clone()
         if maps.requires_grad:
             maps.register_hook(keep_gradient)
-        keeper.activation_value = maps
+        keeper.output = maps
+        keeper.activation_value = maps if reshape is None else reshape(maps)
         return maps.clone()  # an in-place ReLU may follow, and must not overwrite what is kept
 
     handle = layer.register_forward_hook(keep)

@@ -33,6 +33,10 @@ LOWEST_FIRST = (  # and those that are one if their lowest value is 0
     *(aten.clamp, aten.clamp_, aten.clamp_min, aten.clamp_min_),
     *(aten.hardtanh, aten.hardtanh_),
 )
+NO_RELU = (
+    "the network runs no ReLU, so guided backpropagation would be its plain gradient; use saliency maps, "
+    "SmoothGrad or Grad-CAM"
+)
 
 
 class OutOfReach(InputError):
@@ -100,7 +104,7 @@ def _run(forward, watch, functional, x, *args, **kwargs):
     if watch.missed:
         raise OutOfReach(_explain(watch.missed, functional))
     if not watch.replaced:
-        raise OutOfReach("the network runs no ReLU, so guided backpropagation would be its plain gradient")
+        raise OutOfReach(NO_RELU)
     watch.satisfied = True
     return outputs if alone else forward(x, *args, **kwargs)
 

@@ -36,7 +36,7 @@ from torch import nn
 from image_utils.errors import InputError
 from image_utils.pixels import rescale
 from networks.blank import warn_if_blank
-from networks.layers import check_layout, default_layer, find_layer, maps_kept
+from networks.layers import default_layer, find_layer, grid_of, maps_kept
 from networks.no_trace import untouched
 from networks.relus import relus_replaced
 from networks.scores import check_images, target_scores
@@ -124,6 +124,7 @@ class GradCam:
         target: Callable | None = None,
         upsampling: str | None = "bicubic",
         normalize: str | None = "batch",
+        reshape: Callable | None = None,
     ) -> np.ndarray:
         """Compute where in the image the class is seen.
 
@@ -140,6 +141,8 @@ class GradCam:
                 size, or None to keep the layer's.
             normalize: what is stretched to [0, 1], the whole "batch" or each "image"; None keeps score units. What
                 is flat becomes zeros.
+            reshape: function from what the layer returns to maps (N, C, h, w), for layers that give tokens; None
+                for `networks.layers.grid_of`, which knows torchvision's ViT and Swin.
 
         Returns:
             float32 ndarray (N, H, W), or (N, h, w) without upsampling.
@@ -156,7 +159,8 @@ class GradCam:
         check_choice("normalize", normalize, ("batch", "image", None))
         conv_module = find_layer(gc_model, default_layer(gc_model, X_tensor) if layer is None else layer)
         self = copy.copy(self)  # threads that share this object keep their own two values
-        with untouched(gc_model, X_tensor) as X_tensor, maps_kept(conv_module, self):
+        grid = grid_of(X_tensor, reshape)
+        with untouched(gc_model, X_tensor) as X_tensor, maps_kept(conv_module, self, reshape=grid):
             X_tensor.requires_grad_(False)  # nothing below the layer is to be differentiated
             # >>> Solution: cam, by equations 1 and 2; self.activation_value and .gradient_value hold A and dS/dA
             scores = target_scores(gc_model(X_tensor), y_tensor, target)
@@ -164,9 +168,8 @@ class GradCam:
             alpha = self.gradient_value.mean(dim=(2, 3), keepdim=True)
             cam = (alpha * self.activation_value).sum(dim=1).clamp(min=0)
             # <<< Solution
-        check_layout(self.activation_value, X_tensor)
         cams = fitted(cam, X_tensor.shape[2:], upsampling=upsampling, normalize=normalize)
-        warn_if_blank(gc_model, X_tensor, y_tensor, cams, layer=conv_module, target=target)
+        warn_if_blank(gc_model, X_tensor, y_tensor, cams, layer=conv_module, target=target, reshape=reshape)
         return cams
 
     def guided_grad_cam(
@@ -179,6 +182,7 @@ class GradCam:
         target: Callable | None = None,
         upsampling: str = "bicubic",
         normalize: str | None = "batch",
+        reshape: Callable | None = None,
         functional: str = "refuse",
     ) -> np.ndarray:
         """Multiply guided backpropagation, pixel by pixel, with Grad-CAM.
@@ -191,6 +195,7 @@ class GradCam:
             target: as in `guided_backprop`, for both.
             upsampling: as in `grad_cam`, but not None.
             normalize: as in `grad_cam`.
+            reshape: as in `grad_cam`.
             functional: as in `guided_backprop`.
 
         Returns:
@@ -204,8 +209,8 @@ class GradCam:
         """
         if upsampling is None:
             raise InputError("guided Grad-CAM needs maps of the images' size; upsampling must not be None")
-        where = {"layer": layer, "target": target, "upsampling": upsampling, "normalize": normalize}
-        cams = self.grad_cam(X_tensor, y_tensor, gc_model, **where)
+        fit = {"upsampling": upsampling, "normalize": normalize}
+        cams = self.grad_cam(X_tensor, y_tensor, gc_model, layer=layer, target=target, reshape=reshape, **fit)
         details = self.guided_backprop(X_tensor, y_tensor, gc_model, target=target, functional=functional)
         return details * cams[..., None]
 
