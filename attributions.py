@@ -7,12 +7,13 @@ higher where the pixel speaks for the class: contributions are summed over the c
 much but not in which direction, give their largest magnitude among the channels.
 """
 
+import contextlib
+import copy
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from captum import attr
 
 from captum_utils import compute_attributions, private_copy
 from image_utils.errors import InputError
@@ -81,16 +82,28 @@ def methods(names, *, layer=None) -> dict[str, Attribute]:
 
 
 def captum_attribute(name) -> Attribute:
-    """Return one of Captum's methods as the function that comparisons take."""
+    """Return one of Captum's methods as the function that comparisons take.
+
+    The function raises InputError where Captum does not support the network.
+    """
+    from captum import attr  # here, since its import takes seconds that most uses need not spend
+
     kind, options = CAPTUM[name]
 
     def attribute(X, y, model):
-        with untouched(model), seeded_globals(), warnings.catch_warnings():
+        draws = kind == "GradientShap"
+        more = {"baselines": torch.zeros_like(X)} if draws else {}
+        seeded = seeded_globals() if draws else contextlib.nullcontext()  # threads take turns inside
+        with untouched(model), seeded, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Setting .* hooks")
-            method = getattr(attr, kind)(private_copy(model))
-            more = {"baselines": torch.zeros_like(X)} if kind == "GradientShap" else {}
+            # LRP writes into the weights while it computes, so it gets weights of its own.
+            method = getattr(attr, kind)(private_copy(copy.deepcopy(model) if kind == "LRP" else model))
             x = X.detach().clone().requires_grad_()
-            return compute_attributions(method, x, target=y, **options, **more).detach().sum(1)
+            try:
+                return compute_attributions(method, x, target=y, **options, **more).detach().sum(1)
+            except (RuntimeError, TypeError, AttributeError, AssertionError, ValueError) as problem:
+                reason = str(problem).strip().split(". ")[0]
+                raise InputError(f"Captum's {kind} does not work on this network: {reason}") from None
 
     return attribute
 

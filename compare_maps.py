@@ -2,14 +2,10 @@
 
 import before_imports  # noqa: F401  (it must come first)
 
-import csv
-import textwrap
 import time
 
 import numpy as np
 import torch
-from matplotlib import colormaps
-from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
@@ -17,13 +13,14 @@ import attributions
 from command_line import assignment_parser, load_inputs, run, show_files
 from data.samples import SIZE, centre_crop, load_imagenet_val
 from image_utils.errors import InputError
-from image_utils.figures import CLIP, image_grid
+from image_utils.figures import image_grid, in_colour
 from image_utils.pixels import to_input
-from image_utils.writing import save_figure, save_json, whole_file
+from image_utils.writing import save_figure
 from networks.layers import default_layer, find_layer
 from trust import make_controls, make_mosaics, weight_sensitivity
 from trust.judge import MEASURES, joined, judge, judge_mosaics
 from trust.passes import counted
+from trust.table import label, write_tables
 from trust.verdict import verdicts
 
 EXAMPLES = f"""
@@ -190,107 +187,22 @@ def draw_strip(inputs, strips):
     save_figure(figure, inputs.out / "compare_maps_weights.png")
 
 
-def in_colour(maps):
-    """Turn a method's maps, each (H, W), into colours (H, W, 3): grey for one sign, red and blue for two."""
-    # What bicubic upsampling leaves below zero is no sign of its own.
-    signed = any(one.min() < -0.1 * one.max() for one in maps)
-    colours = colormaps["RdBu_r" if signed else "gray"]
-    shown = []
-    for one in maps:
-        limit = np.percentile(np.abs(one), CLIP) or np.abs(one).max() or 1.0
-        values = np.clip(one / limit, -1, 1)
-        shown.append(colours((values + 1) / 2 if signed else values)[..., :3])
-    return shown
-
-
 def short_name(layer):
     """Return the first two parts of a layer's dotted name."""
     return ".".join(layer.split(".")[:2])
 
 
-def label(row):
-    """Return a method's name for people; controls say that they are controls."""
-    return f"control: {row.name}" if row.control else row.name.replace("_", " ")
-
-
 def write_table(inputs, args, layer, rows, notes, passes):
     """Write the table as a picture, for spreadsheets and for programs."""
-    measures = [name for name in MEASURES if name in rows[0].intervals]
-    draw_table(inputs, rows, measures, notes)
-    header = ["method", "control", *(f"{m} {part}" for m in measures for part in ("mean", "low", "high", "count"))]
-    with whole_file(inputs.out / "compare_maps_table.csv") as path, path.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow([*header, "seconds a photograph", "sentence"])
-        for row in rows:
-            parts = [value for m in measures for value in plain(row.intervals[m]).values()]
-            table.writerow([row.name, row.control, *parts, round(row.seconds, 4), row.sentence])
-    record = {
+    photographs = [{"class": int(y), "name": name} for y, name in zip(inputs.y, inputs.names(), strict=True)]
+    facts = {
         "network": args.network,
         "layer": layer,
-        "photographs": [{"class": int(y), "name": name} for y, name in zip(inputs.y, inputs.names(), strict=True)],
-        "measures": {m: {"better": MEASURES[m].better, "asks": MEASURES[m].asks} for m in measures},
-        "methods": [
-            {
-                "name": row.name,
-                "control": row.control,
-                "seconds a photograph": row.seconds,
-                "measures": {m: plain(row.intervals[m]) for m in measures},
-                "sentence": row.sentence,
-            }
-            for row in rows
-        ],
-        "notes": notes,
+        "photographs": photographs,
         "passes": {"forward": passes.forward, "with a backward pass": passes.differentiated},
         "seed": inputs.seed,
     }
-    save_json(record, inputs.out / "compare_maps_table.json")
-
-
-def plain(interval):
-    """Return an Interval as plain values, None where there is no number."""
-    values = {"mean": interval.mean, "low": interval.low, "high": interval.high}
-    return {key: round(v, 6) if np.isfinite(v) else None for key, v in values.items()} | {"count": interval.count}
-
-
-def draw_table(inputs, rows, measures, notes):
-    """Draw method x measure: the mean, below it its interval, and below these the sentence."""
-    column, first, line = 1.2, 2.4, 0.21  # inches
-    width = first + column * (len(measures) + 1)
-    sentences = [textwrap.wrap(row.sentence, int(13.5 * width)) for row in rows]
-    below = textwrap.wrap(" ".join(notes), int(13.5 * width))
-    height = line * (4 + sum(3 + len(s) for s in sentences) + len(below))
-    figure = Figure(figsize=(width, height))
-    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
-    axis.set_axis_off()
-    places = [first + column * k for k in range(len(measures) + 1)]
-    arrows = {1: "larger is better", -1: "smaller is better", 0: ""}
-    for x, m in zip(places, measures, strict=False):
-        title = textwrap.fill(MEASURES[m].title, 13)
-        axis.text(x, 2 * line, title, fontsize=9, weight="bold", verticalalignment="bottom")
-        axis.text(x, 2.9 * line, arrows[MEASURES[m].better], fontsize=7.5, color="0.4")
-    axis.text(places[-1], 2 * line, "seconds a\nphotograph", fontsize=9, weight="bold", verticalalignment="bottom")
-    top = 4 * line
-    for row, sentence in zip(rows, sentences, strict=True):
-        axis.axhline(top - 0.7 * line, color="0.8", linewidth=0.7)
-        axis.text(0.1, top + 0.3 * line, label(row), fontsize=10, weight="normal" if row.control else "bold")
-        for x, m in zip(places, measures, strict=False):
-            interval = row.intervals[m]
-            axis.text(x, top + 0.3 * line, number(interval.mean), fontsize=10)
-            if np.isfinite(interval.low):
-                between = f"{number(interval.low)} to {number(interval.high)}"
-                axis.text(x, top + 1.1 * line, between, fontsize=7.5, color="0.4")
-        axis.text(places[-1], top + 0.3 * line, number(row.seconds), fontsize=10)
-        for k, text in enumerate(sentence):
-            axis.text(0.1, top + (2.15 + k) * line, text, fontsize=9, color="0.25")
-        top += (3 + len(sentence)) * line
-    for k, text in enumerate(below):
-        axis.text(0.1, top + k * line, text, fontsize=9, color="0.25")
-    save_figure(figure, inputs.out / "compare_maps_table.png")
-
-
-def number(value):
-    """Return a number with two decimals, or a dash where there is none."""
-    return f"{round(value, 2) + 0.0:.2f}" if np.isfinite(value) else "-"  # + 0.0: no minus before a zero
+    write_tables(inputs.out / "compare_maps_table", rows, notes, facts)
 
 
 if __name__ == "__main__":

@@ -8,23 +8,25 @@ from explain.worker import FIRST
 from image_utils.web_page import write_page
 
 
-def write_index(out, settings, count):
+def write_index(out, settings, count, rows_each):
     """Write index.html.
 
     Args:
         out: folder of a run whose manifest is there.
         settings: of the run, as in run.json.
         count: images of the run.
+        rows_each: rows of the manifest for an image.
     """
     methods = settings["methods"]
-    rows = storage.first_rows(out, FIRST * len(methods))
-    images = [rows[i : i + len(methods)] for i in range(0, len(rows), len(methods))]
+    rows = storage.first_rows(out, FIRST * rows_each)
+    images = [rows[i : i + len(methods)] for i in range(0, len(rows), rows_each)]
     head = "".join(f"<th>{html.escape(title)}</th>" for title in ("image", "classes", "photograph", *methods))
     body = "\n".join(_line(position, image) for position, image in enumerate(images))
     shown = f"The first {len(images)} of" if count > len(images) else "All"
+    measured = '<p><img alt="method x measure" src="trust.png"></p>\n' if settings["trust"] else ""
     said = f"""<p>{shown} {count:,} images, explained for the class in bold by {html.escape(settings["network"])}.
 What the network saw is shown: the centre of the image. The whole table is {storage.MANIFEST}.</p>
-<table><tr>{head}</tr>
+{measured}<table><tr>{head}</tr>
 {body}
 </table>"""
     write_page(Path(out) / "index.html", f"explain: {settings['folder']}", said)

@@ -117,15 +117,16 @@ def explain_folder(args):
         **{name: getattr(args, name) for name in ("mean", "std", "num_classes", "names") if getattr(args, name)},
         "labels": hashlib.sha256(Path(args.labels).read_bytes()).hexdigest() if table else args.labels,
         "save": args.save,
+        "trust": args.trust,
         "batch_size": args.batch_size,
         "shard_size": args.shard_size,
     }
-    plan = Plan(str(folder), str(out), methods, args.save, args.batch_size, names, layer)
+    plan = Plan(str(folder), str(out), methods, args.save, args.batch_size, names, layer, args.trust)
     with runs.locked(out):
         runs.agree(out, settings)
         runs.sweep(out)
         tally = Tally(*list_files(out, folder, limit=args.limit, without=out))
-        in_manifest = storage.count_images(out, plan.methods)
+        in_manifest = storage.count_images(out, plan.row_names)
         if in_manifest:
             tally.before, tally.errors = in_manifest, storage.count_errors(out)
         if tally.before < tally.files:
@@ -133,7 +134,11 @@ def explain_folder(args):
             new = (shard for shard in shards if shard.first >= in_manifest)
             numbers = _work(args, new, Worker(plan, model, device), tally)
             storage.assemble(out, numbers)
-        write_index(out, settings, tally.files)
+        if args.trust:
+            from explain.judging import write_table
+
+            write_table(out, settings)
+        write_index(out, settings, tally.files, len(plan.row_names))
         runs.discard_parts(out)
         runs.sweep(out)
     return tally

@@ -23,7 +23,10 @@ from explain.worker import Done, Worker
 from image_utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ("explain", "visualizers", "networks", "image_utils", "data", "torchvision_cure.py")  # to every node
+SHIPPED = (  # to every node
+    *("explain", "visualizers", "networks", "trust", "image_utils", "data"),
+    *("attributions.py", "captum_utils.py", "torchvision_cure.py"),
+)
 ACTORS_A_GPU = 2  # one computes while the other reads and stores
 READERS = 8  # threads with which an actor on a GPU reads its images; on a core one thread does all
 SECONDS = 10  # for an address to answer

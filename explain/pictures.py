@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from image_utils.figures import CLIP, colours, overlay
+from image_utils.figures import CLIP, colours, in_colour, overlay
 from image_utils.writing import whole_file
 
 QUALITY = 90
@@ -15,18 +15,20 @@ def picture(pixels, heat, method):
     Args:
         pixels: uint8 ndarray (H, W, 3), the square that the network saw.
         heat: the map, (H, W) or (H, W, 3).
-        method: one of `explain.shared_pass.METHODS`.
+        method: its name.
 
     Returns:
         uint8 ndarray (H, W, 3): Grad-CAM over the photograph; saliency from black to white; the guided ones in
-        colour, grey being zero or near it.
+        colour, grey being zero or near it; others from black to white, or blue and red where they have two signs.
     """
     if method == "gradcam":
         drawn = overlay(pixels, heat)
     elif method == "saliency":
         drawn = np.repeat(np.clip(heat / max(np.percentile(heat, CLIP), 1e-30), 0, 1)[..., None], 3, axis=2)
-    else:
+    elif heat.ndim == 3:
         drawn = colours(heat)
+    else:
+        (drawn,) = in_colour([heat])
     return (255 * drawn).round().astype(np.uint8)
 
 

@@ -16,7 +16,7 @@ except ImportError:  # Windows
     fcntl = None
 
 FOLDERS = ("maps", "overlays", "parts", "index")  # a run's own, in which nobody else keeps anything
-TEMPORARY = (".run-*.json", ".index-*.html", ".manifest-*.parquet")  # beside which others may
+TEMPORARY = (".run-*.json", ".index-*.html", ".manifest-*.parquet", ".trust-*")  # beside which others may
 
 
 @contextlib.contextmanager

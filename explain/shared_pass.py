@@ -1,7 +1,8 @@
-"""Every attribution of a batch from one forward pass (`explain.one_pass`)."""
+"""The attributions of a batch: four from one forward pass (`explain.one_pass`), any others each by itself."""
 
 import torch
 
+import attributions
 from explain.one_pass import gradients
 from image_utils.errors import InputError
 from networks.copies import write_elsewhere
@@ -10,26 +11,28 @@ from networks.scores import class_scores
 from visualizers.gradcam import fitted, to_array
 
 METHODS = ("saliency", "guided_backprop", "gradcam", "guided_gradcam")
+OTHERS = tuple(name for name in attributions.NAMES if name not in METHODS)
 GUIDED = {"guided_backprop", "guided_gradcam"}
 LOCALISED = {"gradcam", "guided_gradcam"}
+LAYERED = LOCALISED | {"hires_cam", "layer_cam"}
 
 
 def explain_batch(model, x, y, methods, layer):
     """Compute attributions of a batch; each is what the visualizers' method returns for the image alone.
 
     That is `SaliencyMap.compute_saliency_maps`, `GradCam.guided_backprop`, `GradCam.grad_cam` and
-    `GradCam.guided_grad_cam`, the ReLUs called as functions guided too.
+    `GradCam.guided_grad_cam`, the ReLUs called as functions guided too; and of OTHERS what `attributions` has.
 
     Args:
         model: classification network (N, 3, H, W) -> (N, C); left as it was, and used by this thread only.
         x: float Tensor (N, 3, H, W), normalised, on the model's device.
         y: int64 Tensor (N,), the classes to explain; -1 for the network's own top-1.
-        methods: what to compute, some of METHODS.
-        layer: dotted name of Grad-CAM's layer; not used without Grad-CAM.
+        methods: what to compute, some of METHODS and OTHERS.
+        layer: dotted name of the Grad-CAM family's layer; not used without it.
 
     Returns:
         (scores, labels, maps): Tensor (N, C) and int64 Tensor (N,) on the CPU; dict from method to float32
-        ndarray, (N, H, W) for saliency and gradcam, (N, H, W, 3) for the guided.
+        ndarray, (N, H, W), but (N, H, W, 3) for the guided.
 
     Raises:
         InputError: labels or layer do not fit, or a ReLU cannot be reached.
@@ -59,6 +62,8 @@ def explain_batch(model, x, y, methods, layer):
         results["gradcam"] = fitted(cams, x.shape[2:], normalize="image")
     if "guided_gradcam" in wanted:
         results["guided_gradcam"] = results["guided_backprop"] * results["gradcam"][..., None]
+    for name, method in attributions.methods(wanted.intersection(OTHERS), layer=layer).items():
+        results[name] = to_array(method(x, chosen[0], model))
     return found.outputs.float().cpu(), chosen[0].cpu(), {method: results[method] for method in methods}
 
 
@@ -74,7 +79,7 @@ def try_out(model, methods, size):
 
     Args:
         model: classification network, ready.
-        methods: some of METHODS.
+        methods: some of METHODS and OTHERS.
         size: side of the square images.
 
     Returns:
@@ -88,21 +93,22 @@ def try_out(model, methods, size):
     y = torch.full((1,), -1, device=x.device)
     reasons, layer = {}, None
     try:
-        for method, needing in (("gradcam", LOCALISED), ("guided_backprop", GUIDED)):
+        captums = ((method, {method}) for method in attributions.CAPTUM)  # of these Captum may refuse a network
+        for method, needing in (("gradcam", LAYERED), ("guided_backprop", GUIDED), *captums):
             if needing.isdisjoint(methods):
                 continue
             try:
-                layer = default_layer(model, x) if method == "gradcam" else layer
+                layer = default_layer(model, x) if needing is LAYERED else layer
                 explain_batch(model, x, y, (method,), layer)
             except InputError as problem:
                 reasons |= {other: str(problem) for other in methods if other in needing and other not in reasons}
         left = [method for method in methods if method not in reasons]
         if not left:
             raise InputError(reasons[methods[0]])
-        scores, _, _ = explain_batch(model, x, y, left, layer)
+        scores, _, _ = explain_batch(model, x, y, [method for method in left if method in METHODS], layer)
     except InputError:
         raise
     except (RuntimeError, AssertionError, ValueError) as problem:
         reason = str(problem).strip().splitlines()[0]
         raise InputError(f"the network does not take images of {size} x {size} pixels: {reason}") from None
-    return reasons, layer if LOCALISED & set(left) else None, scores.shape[1]
+    return reasons, layer if LAYERED & set(left) else None, scores.shape[1]

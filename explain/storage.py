@@ -43,6 +43,7 @@ SCHEMA = pa.schema(
         ("shard", pa.string()),
         ("row", pa.int32()),
         ("overlay", pa.string()),
+        ("blank", pa.string()),
         ("seconds", pa.float32()),
         ("error", pa.string()),
     ]
@@ -115,12 +116,14 @@ def write_part(out, number, rows, place="here"):
     Args:
         out: the run's folder.
         number: of the shard.
-        rows: list of dicts from SCHEMA's names to values.
+        rows: list of dicts from SCHEMA's names to values, and further ones, the same in all, to numbers.
         place: who did it, noted beside the rows.
     """
     maps = Path(out) / maps_name(number)
     length = maps.stat().st_size if any(row["shard"] for row in rows) else 0
-    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({"bytes": str(length), "place": place}))
+    further = [(name, pa.float64()) for name in rows[0] if name not in SCHEMA.names]
+    schema = pa.schema([*SCHEMA, *further], {"bytes": str(length), "place": place})
+    table = pa.Table.from_pylist(rows, schema=schema)
     with whole_file(part_file(out, number)) as temporary:
         pq.write_table(table, temporary)
 
@@ -161,10 +164,11 @@ def assemble(out, numbers):
         InputError: the manifest cannot be written.
     """
     waiting, rows = [], 0
+    schema = pq.read_schema(part_file(out, numbers[0])).remove_metadata()
     with (
         whole_file(Path(out) / MANIFEST) as temporary,
         temporary.open("wb") as sink,
-        pq.ParquetWriter(sink, SCHEMA) as writer,
+        pq.ParquetWriter(sink, schema) as writer,
     ):
         if (Path(out) / MANIFEST).exists():
             with _manifest(out) as before:
@@ -219,10 +223,10 @@ def read(out, path, method):
     Args:
         out: folder of a run.
         path: of the image, as in the manifest: relative to the folder that was explained.
-        method: "saliency", "guided_backprop", "gradcam" or "guided_gradcam".
+        method: one of those that the run was asked for.
 
     Returns:
-        float32 ndarray, (224, 224) for saliency and gradcam, (224, 224, 3) for the guided ones.
+        float32 ndarray (224, 224), but (224, 224, 3) for guided_backprop and guided_gradcam.
 
     Raises:
         InputError: no such image, method or map; the image could not be explained; a file is missing or damaged.
@@ -247,12 +251,12 @@ def read_row(file, row, method):
         raise InputError(f"the maps in '{file}' cannot be read: {str(problem).splitlines()[0]}") from None
 
 
-def count_images(out, methods):
-    """Return how many images the manifest has; 0 where there is none."""
+def count_images(out, names):
+    """Return how many images the manifest has, a row each for some names; 0 where there is none."""
     if not (Path(out) / MANIFEST).exists():
         return 0
     with _manifest(out) as manifest:
-        return manifest.metadata.num_rows // len(methods)
+        return manifest.metadata.num_rows // len(names)
 
 
 def count_errors(out):

@@ -1,6 +1,7 @@
 """What one worker does with one shard, wherever it runs: read, explain, store."""
 
 import concurrent.futures
+import functools
 import os
 import time
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import torch
 from explain import storage
 from explain.pictures import picture, save_picture
 from explain.reading import read_photo, to_batch
-from explain.shared_pass import explain_batch
+from explain.shared_pass import LAYERED, explain_batch
+from networks.blank import why_blank
 from networks.copies import copy_on_same_weights
 
 TOP = 5
@@ -25,11 +27,12 @@ class Plan:
     Attributes:
         folder: absolute path of the images.
         out: absolute path of the run's folder.
-        methods: some of `explain.shared_pass.METHODS`.
+        methods: some of `explain.shared_pass.METHODS` and OTHERS.
         save: "maps", "overlays" or "both".
         batch_size: files in a forward pass.
         names: name of each class.
         layer: of Grad-CAM, dotted; None where no method needs one.
+        trust: whether the maps are measured, and those of controls beside them.
     """
 
     folder: str
@@ -39,6 +42,25 @@ class Plan:
     batch_size: int
     names: list
     layer: str | None
+    trust: bool = False
+
+    @functools.cached_property
+    def row_names(self) -> tuple:
+        """Whose rows the manifest has of each image: the methods', and the controls' where maps are measured."""
+        if not self.trust:
+            return self.methods
+        from trust import make_controls  # with its library of statistics, which takes time to import
+
+        return (*self.methods, *make_controls())
+
+    @functools.cached_property
+    def columns(self) -> tuple:
+        """The manifest's columns."""
+        if not self.trust:
+            return tuple(storage.SCHEMA.names)
+        from trust.judge import MEASURES
+
+        return (*storage.SCHEMA.names, *MEASURES)
 
 
 @dataclass(frozen=True)
@@ -100,7 +122,7 @@ class Worker:
                     raise Stopped
                 rows += self._explain(shard, slice(first, first + plan.batch_size), writer)
         storage.write_part(plan.out, shard.number, rows, self.place)
-        errors = sum(row["error"] is not None for row in rows) // len(plan.methods)
+        errors = sum(row["error"] is not None for row in rows) // len(plan.row_names)
         return Done(shard.number, len(shard.paths), errors, self.place)
 
     def _explain(self, shard, part, writer):
@@ -118,23 +140,46 @@ class Worker:
             scores, labels, maps = explain_batch(self.model, x, y, self.plan.methods, self.plan.layer)
             seconds = (time.perf_counter() - start) / len(good)
             classes = _describe(scores, labels, self.plan.names)
-            results = {place: (classes[i], {m: maps[m][i] for m in maps}) for i, (place, _) in enumerate(good)}
+            found = [self._why_blank(x[i : i + 1], labels[i : i + 1], maps, i) for i in range(len(good))]
+            if self.plan.trust:
+                self._judge(x, labels.to(self.device), found, shard.first + part.start)
+            for i, (place, _) in enumerate(good):
+                results[place] = classes[i], {m: maps[m][i] for m in maps}, found[i]
         rows = []
         for place, (path, label, photo) in batch:
             facts = {"path": printable(path), "sha256": photo.sha256, "width": photo.width, "height": photo.height}
             if place in results:
-                described, maps = results[place]
+                described, maps, found = results[place]
                 facts |= described | {"seconds": seconds}
-                rows += [facts | where for where in self._store(shard, place, facts["path"], photo, maps, writer)]
+                where = self._store(shard, place, facts["path"], photo, maps, writer)
+                for name in self.plan.row_names:
+                    rows.append(facts | {"method": name} | where.get(name, {}) | found.get(name, {}))
             else:
                 facts["error"] = photo.error or label
-                rows += [facts | {"method": method} for method in self.plan.methods]
-        return [dict.fromkeys(storage.SCHEMA.names) | row for row in rows]
+                rows += [facts | {"method": name} for name in self.plan.row_names]
+        return [dict.fromkeys(self.plan.columns) | row for row in rows]
+
+    def _why_blank(self, x, y, maps, i):
+        """Return for each method the manifest's column that says why image i's map is blank, if it is."""
+        found = {}
+        for method, heats in maps.items():
+            layer = self.plan.layer if method in LAYERED else None
+            found[method] = {"blank": why_blank(self.model, x, y, heats[i : i + 1], layer=layer)[0]}
+        return found
+
+    def _judge(self, x, y, found, position):
+        """Add to what was found of each image, a dict from method to columns, the columns of the measures."""
+        from explain.judging import judge_batch
+
+        judged = judge_batch(self.model, x, y, self.plan.methods, self.plan.layer, position)
+        for name, numbers in judged.items():
+            for columns, more in zip(found, numbers, strict=True):
+                columns.setdefault(name, {}).update(more)
 
     def _store(self, shard, place, path, photo, maps, writer):
-        """Store an image's maps and pictures; return for each method the columns that say where."""
+        """Store an image's maps and pictures; return for each method a dict of the columns that say where."""
         plan, out = self.plan, Path(self.plan.out)
-        where = {method: {"method": method} for method in maps}
+        where = {method: {} for method in maps}
         if plan.save != "overlays":
             row = writer.add(path, maps)
             for columns in where.values():
@@ -150,7 +195,7 @@ class Worker:
                 if plan.save != "maps":
                     where[method]["overlay"] = storage.overlay_name(shard.number, place, method)
                     save_picture(drawn, out / where[method]["overlay"])
-        return where.values()
+        return where
 
 
 def printable(path):

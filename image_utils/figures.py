@@ -125,6 +125,26 @@ def brightness(heat: np.ndarray) -> np.ndarray:
     return rescale(np.minimum(heat, np.percentile(heat, CLIP)))
 
 
+def in_colour(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Turn a method's maps, (H, W) each, into colours: grey for one sign, red and blue for two.
+
+    Args:
+        maps: in any units; each is stretched by itself, a few extremes clipped.
+
+    Returns:
+        ndarrays (H, W, 3) in [0, 1].
+    """
+    # What bicubic upsampling leaves below zero is no sign of its own.
+    signed = any(one.min() < -0.1 * one.max() for one in maps)
+    palette = colormaps["RdBu_r" if signed else "gray"]
+    shown = []
+    for one in maps:
+        limit = np.percentile(np.abs(one), CLIP) or np.abs(one).max() or 1.0
+        values = np.clip(one / limit, -1, 1)
+        shown.append(palette((values + 1) / 2 if signed else values)[..., :3])
+    return shown
+
+
 def magnified(difference: np.ndarray) -> tuple[np.ndarray, int]:
     """Make a small difference of pixels visible around grey.
 

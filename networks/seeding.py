@@ -1,9 +1,12 @@
 """Random numbers that leave the global generators alone."""
 
 import contextlib
+import threading
 
 import numpy as np
 import torch
+
+_turn = threading.RLock()  # of `seeded_globals`
 
 
 def make_generator(seed=None, device="cpu") -> torch.Generator:
@@ -28,14 +31,17 @@ def make_generator(seed=None, device="cpu") -> torch.Generator:
 def seeded_globals(seed=0):
     """Let a library draw from the global generators, torch's and NumPy's, and put these back afterwards.
 
+    Threads take turns, so that each draws what it would alone.
+
     Args:
         seed: integer that both start from inside.
     """
-    state = np.random.get_state()  # noqa: NPY002  (the global generator is what the library draws from)
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002
-            yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
+    with _turn:
+        state = np.random.get_state()  # noqa: NPY002  (the global generator is what the library draws from)
+        try:
+            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+                torch.manual_seed(seed)
+                np.random.seed(seed % 2**32)  # noqa: NPY002
+                yield
+        finally:
+            np.random.set_state(state)  # noqa: NPY002

@@ -32,20 +32,37 @@ def make_mosaics(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Make mosaics of 2 x 2 photographs that the network is sure of, four different classes in each.
 
-    The surest photograph of each class takes part, once.
+    Args:
+        model: as in `confident`.
+        X: as in `confident`.
+        confidence: as in `confident`.
+        most: as in `confident`.
+        shrink: as in `mosaics_of`.
+        seed: as in `confident`.
+
+    Returns:
+        (mosaics, classes): Tensor (G, C, 2 H, 2 W), or (G, C, H, W) with `shrink`, and int64 Tensor (G, 4), the
+        classes of the cells in reading order.
+
+    Raises:
+        InputError: as in `confident`.
+    """
+    chosen, classes = confident(model, X, confidence=confidence, most=most, seed=seed)
+    return mosaics_of(X, chosen, shrink=shrink), classes
+
+
+def confident(model, X, *, confidence=0.5, most=None, seed=0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose the photographs of the mosaics: of each class the surest one takes part, once.
 
     Args:
         model: classification network (N, C, H, W) -> (N, classes); left as it was.
         X: float Tensor (N, C, H, W), normalised, on the model's device.
         confidence: lowest probability of the class with the highest score.
         most: number of mosaics at most, of the surest photographs; None for as many as there are.
-        shrink: whether to bring the mosaics to the photographs' own size, by the mean of 2 x 2 pixels: for
-            networks that take one size only, and in a quarter of the time. The paper does not.
         seed: of the order of the photographs.
 
     Returns:
-        (mosaics, classes): Tensor (G, C, 2 H, 2 W), or (G, C, H, W) with `shrink`, and int64 Tensor (G, 4), the
-        classes of the cells in reading order.
+        (chosen, classes): int64 Tensors (G, 4), indices of photographs, and the classes with the highest scores.
 
     Raises:
         InputError: shapes or dtypes do not fit, or fewer than four classes have a photograph that the network is
@@ -65,11 +82,26 @@ def make_mosaics(
         )
     count = min(len(surest) // CELLS, most or len(surest))
     chosen = torch.tensor(list(surest.values())[: count * CELLS])
-    chosen = chosen[torch.randperm(len(chosen), generator=make_generator(seed))].to(X.device)
-    (_, channels, height, width), cells = X.shape, X[chosen]
-    mosaics = cells.view(count, 2, 2, channels, height, width).permute(0, 3, 1, 4, 2, 5)
+    chosen = chosen[torch.randperm(len(chosen), generator=make_generator(seed))].to(X.device).view(count, CELLS)
+    return chosen, classes[chosen]
+
+
+def mosaics_of(X, chosen, *, shrink=False) -> torch.Tensor:
+    """Put four photographs each into a mosaic.
+
+    Args:
+        X: Tensor (N, C, H, W).
+        chosen: int64 Tensor (G, 4), indices of the photographs in reading order.
+        shrink: whether to bring the mosaics to the photographs' own size, by the mean of 2 x 2 pixels: for
+            networks that take one size only, and in a quarter of the time. The paper does not.
+
+    Returns:
+        Tensor (G, C, 2 H, 2 W), or (G, C, H, W) with `shrink`.
+    """
+    (_, channels, height, width), count = X.shape, len(chosen)
+    mosaics = X[chosen.flatten()].view(count, 2, 2, channels, height, width).permute(0, 3, 1, 4, 2, 5)
     mosaics = mosaics.reshape(count, channels, 2 * height, 2 * width)
-    return F.avg_pool2d(mosaics, 2) if shrink else mosaics, classes[chosen].view(count, CELLS)
+    return F.avg_pool2d(mosaics, 2) if shrink else mosaics
 
 
 def grid_pointing(attribute: Attribute, model, mosaics, classes) -> np.ndarray:
