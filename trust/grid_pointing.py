@@ -125,12 +125,25 @@ def grid_pointing(attribute: Attribute, model, mosaics, classes) -> np.ndarray:
         Rao et al. 2022, section 3.1.
     """
     check_images(mosaics)
-    height, width = (side // 2 for side in mosaics.shape[2:])
-    shares = np.full((len(mosaics), CELLS), np.nan)
-    for cell in range(CELLS):
-        maps = as_maps(attribute(mosaics, classes[:, cell], model), mosaics)[0].clip(min=0)
-        top, left = cell // 2 * height, cell % 2 * width
-        inside = maps[:, top : top + height, left : left + width].sum((1, 2))
-        total = maps.sum((1, 2))
-        np.divide(inside, total, out=shares[:, cell], where=total > 0)
-    return shares.reshape(-1)
+    shares = [
+        share_of_cells(as_maps(attribute(mosaics, classes[:, cell], model), mosaics)[0])[:, cell]
+        for cell in range(CELLS)
+    ]
+    return np.stack(shares, axis=1).reshape(-1)
+
+
+def share_of_cells(maps) -> np.ndarray:
+    """Compute the share of the positive attribution that lies in each cell.
+
+    Args:
+        maps: ndarray (G, H, W).
+
+    Returns:
+        float64 ndarray (G, 4), in reading order. NaN where nothing is positive.
+    """
+    positive, (height, width) = np.clip(maps, 0, None), (side // 2 for side in maps.shape[1:])
+    quarters = (
+        positive[:, : 2 * height, : 2 * width].reshape(-1, 2, height, 2, width).sum((2, 4)).reshape(-1, CELLS)
+    )
+    total = positive.sum((1, 2))[:, None]
+    return np.divide(quarters, total, out=np.full(quarters.shape, np.nan), where=total > 0)

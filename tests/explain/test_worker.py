@@ -3,8 +3,8 @@
 import torch
 
 from data import load_network
+from data.labels import names_for
 from explain import runs, storage
-from explain.labels import class_names
 from explain.listing import Shard
 from explain.shared_pass import make_ready
 from explain.worker import Plan, Worker
@@ -18,9 +18,8 @@ def test_threads_that_read_change_nothing(tmp_path):
     shard = Shard(0, 0, paths, [-1] * 5)
     model, cpu = make_ready(load_network(), torch.device("cpu")), torch.device("cpu")
     for out, readers in (("one", 1), ("several", 3)):
-        plan = Plan(
-            str(tmp_path / "in"), str(tmp_path / out), ("gradcam",), "both", 2, class_names(1000), "features.12"
-        )
+        folders = str(tmp_path / "in"), str(tmp_path / out)
+        plan = Plan(*folders, ("gradcam",), "both", 2, names_for(1000), "features.12")
         done = Worker(plan, model, cpu, readers=readers).run(shard)
         assert (done.files, done.errors) == (5, 1)
         storage.assemble(tmp_path / out, [0])
