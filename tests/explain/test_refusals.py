@@ -21,7 +21,7 @@ BAD = [
     (["IN", "--out", "."], "holds the images"),
     (["IN", "--out", "OTHER"], "holds 'thesis.txt'"),
     (["IN", "--out", "/proc/out"], "cannot be written to"),
-    (["IN", "--methods", "saliency,occlusion"], "occlusion"),
+    (["IN", "--methods", "saliency,oclusion"], "oclusion"),
     (["IN", "--methods", ","], "--methods"),
     (["IN", "--batch-size", "0"], "--batch-size"),
     (["IN", "--shard-size", "0"], "--shard-size"),
