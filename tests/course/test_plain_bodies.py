@@ -92,7 +92,7 @@ def test_the_collector_takes_comments_and_helpers_and_refuses_other_imports(writ
     helped += "\n\ndef squares(a, b):\n    # mine\n    return torch.sum((a - b) ** 2)\n"
     loss.write_text(helped)
     assert helped != text and static_findings(folder, record) == []
-    loss.write_text(text.replace("import torch\n", "import numpy as np\nimport torch\n", 1))
+    loss.write_text(text.replace("\nimport torch\n", "\nimport numpy as np\nimport torch\n", 1))
     (finding,) = static_findings(folder, record)
     line = loss.read_text().splitlines().index("import numpy as np") + 1
     assert (finding.file, finding.line) == ("style_modules/content_loss.py", line), finding
