@@ -21,7 +21,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from image_utils.errors import InputError
-from networks.masked import masked_scores
+from networks.masked import masked_scores, memory_order
 from networks.scores import check_images
 from trust.maps import as_maps
 
@@ -127,7 +127,8 @@ def blurred(X) -> torch.Tensor:
     """Blur images so that small details go: a Gaussian of a twentieth of the shorter side."""
     sigma = BLUR * min(X.shape[2:])
     pixels = X.detach().cpu().numpy()
-    return torch.as_tensor(gaussian_filter(pixels, (0, 0, sigma, sigma), mode="nearest"), device=X.device)
+    smooth = torch.as_tensor(gaussian_filter(pixels, (0, 0, sigma, sigma), mode="nearest"), device=X.device)
+    return smooth.contiguous(memory_format=memory_order(X))
 
 
 def _areas(curves, maps):

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from image_utils.errors import InputError
+from networks.masked import memory_order
 from networks.no_trace import untouched
 from networks.scores import check_images
 from networks.seeding import make_generator
@@ -101,7 +102,8 @@ def mosaics_of(X, chosen, *, shrink=False) -> torch.Tensor:
     (_, channels, height, width), count = X.shape, len(chosen)
     mosaics = X[chosen.flatten()].view(count, 2, 2, channels, height, width).permute(0, 3, 1, 4, 2, 5)
     mosaics = mosaics.reshape(count, channels, 2 * height, 2 * width)
-    return F.avg_pool2d(mosaics, 2) if shrink else mosaics
+    mosaics = F.avg_pool2d(mosaics, 2) if shrink else mosaics
+    return mosaics.contiguous(memory_format=memory_order(X))
 
 
 def grid_pointing(attribute: Attribute, model, mosaics, classes) -> np.ndarray:
