@@ -3,18 +3,27 @@
 python -m course.autograder grade SUBMISSION.zip             mark a submission here, and print a table
 python -m course.autograder grade FOLDER --csv marks.csv     mark every zip in a folder, several at once
 python -m course.autograder build autograder.zip             make what Gradescope asks for
+
+`grade` builds the same autograder into a temporary folder and marks there, away from the solution.
 """
 
 import argparse
+import json
+import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from command_line import run
-from course.autograder.build import build, make_skeleton
-from course.autograder.grade import choose_parts, grade
+from course.autograder.grade import check_isolation, choose_parts, grade
+from course.autograder.results import record
 from course.autograder.sandbox import Sandbox
 from image_utils.errors import InputError
+from image_utils.writing import save_json
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = ROOT / "settings.json"  # a built autograder has one
+START = "import sys; sys.path[0] = sys.argv.pop(1); from course.autograder import __main__ as it; it.run(it.main)"
 
 
 def main(arguments=None):
@@ -25,46 +34,88 @@ def main(arguments=None):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="grade | build")
-    at_home = commands.add_parser("grade", help="mark a submission here, or a class")
-    at_home.add_argument("submission", type=Path, metavar="SUBMISSION", help="a zip, or a folder such as .")
-    at_home.add_argument("--csv", type=Path, metavar="FILE", help="mark a class: its points as a table")
-    at_home.add_argument(
-        "--roster", type=Path, metavar="FILE", help="Canvas's or Gradescope's list, for the table"
-    )
-    at_home.add_argument("--processes", type=int, metavar="N", help="submissions at once (default: one a core)")
-    at_home.add_argument("--results", type=Path, metavar="FILE", help="write results.json here too")
-    at_home.add_argument("--seed", type=int, metavar="N", help="draw the inputs again that a run with N drew")
+    grader = commands.add_parser("grade", help="mark a submission here, or a class")
+    grader.add_argument("submission", type=Path, metavar="SUBMISSION", help="a zip, or a folder such as .")
+    grader.add_argument("--csv", type=Path, metavar="FILE", help="mark a class: its points as a table")
+    grader.add_argument("--roster", type=Path, metavar="FILE", help="Canvas's or Gradescope's list, for the table")
+    grader.add_argument("--processes", type=int, metavar="N", help="submissions at once (default: one a core)")
+    grader.add_argument("--results", type=Path, metavar="FILE", help="write results.json here too")
+    grader.add_argument("--seed", type=int, metavar="N", help="draw the inputs again that a run with N drew")
     builder = commands.add_parser("build", help="make a Gradescope autograder")
     builder.add_argument("out", type=Path, metavar="OUT.zip")
-    for command in (at_home, builder):
+    for command in (grader, builder):
         parts = "style-transfer (default), all, or names of parts"
         command.add_argument("--parts", nargs="+", default=["style-transfer"], metavar="PART", help=parts)
+    inside = commands.add_parser("gradescope")  # what run_autograder starts
+    inside.add_argument("root", type=Path)
     args = parser.parse_args(arguments)
+    if args.command == "gradescope":
+        mark_in(args.root)
+        return
     args.parts = choose_parts(args.parts)
     if args.command == "build":
+        from course.autograder.build import build
+
         build(args.out, args.parts)
+        return
+    if args.seed is not None and args.seed < 0:
+        raise InputError(f"--seed must be 0 or more, not {args.seed}")
+    if args.csv and not args.submission.is_dir():
+        raise InputError(f"--csv marks a folder of submissions; '{args.submission}' is not a folder")
+    if not SETTINGS.exists():
+        mark_in_a_built_one(sys.argv[1:] if arguments is None else arguments, args.parts)
+    elif args.csv:
+        from course.classroom.marks import mark_class
+
+        options = {"seed": args.seed, "processes": args.processes, "roster": args.roster}
+        sys.stdout.write(mark_class(args.submission, args.csv, ROOT / "skeleton", parts=args.parts, **options))
     else:
-        if args.seed is not None and args.seed < 0:
-            raise InputError(f"--seed must be 0 or more, not {args.seed}")
-        if args.csv:
-            sys.stdout.write(_mark_class(args))
-            return
-        with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox:
-            skeleton = make_skeleton(Path(folder) / "skeleton")
-            results = grade(
-                args.submission, sandbox, skeleton, parts=args.parts, path=args.results, seed=args.seed
-            )
-            sys.stdout.write(results.table())
+        with Sandbox() as sandbox:
+            options = {"parts": args.parts, "path": args.results, "seed": args.seed}
+            sys.stdout.write(grade(args.submission, sandbox, ROOT / "skeleton", **options).table())
             sys.stderr.write(f"submissions run confined: {sandbox.description}\n")
 
 
-def _mark_class(args):
-    from course.classroom.marks import mark_class
+def mark_in_a_built_one(arguments, parts):
+    """Build the autograder into a temporary folder, and do there what the arguments say."""
+    from course.autograder.build import make_autograder
 
-    if not args.submission.is_dir():
-        raise InputError(f"--csv marks a folder of submissions; '{args.submission}' is not a folder")
-    options = {"seed": args.seed, "processes": args.processes, "roster": args.roster}
-    return mark_class(args.submission, args.csv, parts=args.parts, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        make_autograder(Path(folder), parts)
+        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C reaches the other process, too; it says what to do
+        status = subprocess.call([sys.executable, "-c", START, folder, *map(str, arguments)])
+    if status:
+        sys.exit(status)
+
+
+def mark_in(root):
+    """Mark what lies under a folder laid out like /autograder: submission/ in, results/results.json out.
+
+    Nothing of a submission runs unless it is kept from the grader's files. Whatever happens, there is a
+    results.json that says so.
+    """
+    path, skeleton = root / "results" / "results.json", ROOT / "skeleton"
+    parts = json.loads(SETTINGS.read_text())["parts"]
+    save_json(record("The marking did not get as far as the first check."), path)
+    try:
+        with Sandbox() as sandbox:
+            check_isolation(sandbox, [ROOT, Path(__file__), path.parent, root / "submission_metadata.json"])
+            results = grade(root / "submission", sandbox, skeleton, parts=parts, path=path)
+            sys.stdout.write(f"{results.table()}\nsubmissions run confined: {sandbox.description}\n")
+    except InputError as problem:
+        if json.loads(path.read_text())["tests"] == []:
+            save_json(record(str(problem)), path)
+        sys.stdout.write(f"{problem}\n")
+
+
+def run(main):
+    """End the process as `command_line.run` does, without PyTorch, which costs a third of a small container."""
+    try:
+        main()
+    except InputError as problem:
+        sys.exit(sys.stderr.write(f"error: {problem}\n") and 2)
+    except KeyboardInterrupt:
+        sys.exit(sys.stderr.write("interrupted; the same command goes on\n") and 130)
 
 
 if __name__ == "__main__":

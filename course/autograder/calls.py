@@ -13,13 +13,26 @@ import traceback
 import types
 from pathlib import Path
 
-import loops
 import numpy as np
 import script_calls
-import technique_calls
 import wire
 
-SLOW = ("torch", "torchvision", "matplotlib.figure", "PIL.Image", "safetensors.torch", "captum.attr", "tqdm")
+SLOW = (
+    "torch", "torchvision.transforms", "matplotlib.pyplot", "PIL.Image", "safetensors.torch", "captum.attr",
+    "scipy.ndimage", "tqdm.auto",
+)  # fmt: skip
+MAX_SEEN = 150  # images that a network may be shown; the course's loops show it a hundred
+LOSSES = {  # file, class, what has a gradient, and the call of a made object with that
+    "content": ("content", "ContentLoss", "current", lambda loss, x, c: loss(c["weight"], x, c["original"])),
+    "gram": ("style", "StyleLoss", "features", lambda loss, x, c: loss.gram_matrix(x, **_normalize(c))),
+    "style": (
+        "style",
+        "StyleLoss",
+        "features",
+        lambda loss, x, c: loss(x, c["layers"], c["targets"], c["weights"]),
+    ),
+    "tv": ("tv", "TotalVariationLoss", "img", lambda loss, x, c: loss(x, c["weight"])),
+}
 
 
 def warm_up():
@@ -79,75 +92,53 @@ def find(module, name):
             raise problem from None
 
 
-def _loss(kind):
-    module, name, _ = LOSSES[kind]
-    return find(f"style_modules.{module}", name)()
+def network():
+    """Load the course's network from the submission's folder."""
+    from data import load_network
+
+    return load_network()
 
 
-def _leaf(array):
-    import torch
-
-    return torch.from_numpy(array).requires_grad_()
-
-
-def _number(value):
-    """Turn what a loss returned into an array, whatever kind of number it is."""
+def _array(value, dtype=np.float32):
+    """Turn what was returned into an array, whatever kind of number it is."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
-    if not hasattr(value, "__array__") and not isinstance(value, int | float):
+        value = value.detach().cpu().numpy()
+    if not isinstance(value, np.ndarray | np.generic | int | float):
         raise TypeError(f"{type(value).__name__} was returned instead of a Tensor")
-    return np.asarray(value, dtype=np.float64)
+    return np.asarray(value, dtype=dtype)
 
 
-def _value_and_gradients(loss, leaves, factor=1.0):
-    """Return dict with the value and the gradients of its sum, weighted; None for those that do not exist."""
+def _tensors(value):
+    """Arrays as Tensors, in lists and dicts too."""
+    if isinstance(value, dict):
+        return {key: _tensors(inside) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_tensors(inside) for inside in value]
+    return sys.modules["torch"].from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+def _normalize(case):
+    return {} if case["normalize"] is None else {"normalize": case["normalize"]}
+
+
+def _stand_in(features, normalize=True):
+    """In place of a submission's Gram matrix."""
+    means = features.mean((2, 3))
+    return means[:, :, None] * means[:, None, :] * (1 if normalize else features[0].numel())
+
+
+def _loss(kind):
+    file, name, leaf, call = LOSSES[kind]
+    return find(f"style_modules.{file}_loss", name)(), leaf, call
+
+
+def _evaluate(kind, case):
+    """Call a loss on a case.
+
+    Returns:
+        dict: value; gradients, None where there are none; operations, but for those of a first call.
+    """
     import torch
-
-    gradients = [None] * len(leaves)
-    if isinstance(loss, torch.Tensor) and loss.requires_grad:
-        gradients = torch.autograd.grad((loss * factor).sum(), leaves, allow_unused=True)
-    return {"value": _number(loss), "gradients": [None if g is None else g.numpy() for g in gradients]}
-
-
-def content(inputs):
-    """Content loss."""
-    import torch
-
-    loss, x = _loss("content"), _leaf(inputs["current"])
-    return _value_and_gradients(loss(inputs["weight"], x, torch.from_numpy(inputs["original"])), [x])
-
-
-def gram(inputs):
-    """Gram matrices."""
-    import torch
-
-    x, options = (
-        _leaf(inputs["features"]),
-        {} if inputs["normalize"] is None else {"normalize": inputs["normalize"]},
-    )
-    found, upstream = _loss("gram").gram_matrix(x, **options), torch.from_numpy(inputs["upstream"])
-    if getattr(found, "shape", None) != upstream.shape:
-        return {"value": _number(found), "gradients": [None]}
-    return _value_and_gradients(found, [x], upstream)
-
-
-def style(inputs):
-    """Style loss, with the submission's own Gram matrix or another function in its place."""
-    import torch
-
-    def stand_in(features, normalize=True):
-        means = features.mean((2, 3))
-        return means[:, :, None] * means[:, None, :] * (1 if normalize else features[0].numel())
-
-    loss, feats = _loss("style"), [_leaf(array) for array in inputs["features"]]
-    if inputs["stand_in"]:
-        object.__setattr__(loss, "gram_matrix", stand_in)
-    targets = [torch.from_numpy(target) for target in inputs["targets"]]
-    return _value_and_gradients(loss(feats, inputs["layers"], targets, inputs["weights"]), feats)
-
-
-def tv(inputs):
-    """Total-variation loss, and how many operations it takes, but for those that are needed once."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Count(TorchDispatchMode):
@@ -157,16 +148,56 @@ def tv(inputs):
             self.operations += 1
             return func(*args, **(kwargs or {}))
 
-    loss, x = _loss("tv"), _leaf(inputs["img"])
-    loss(x, inputs["weight"])
+    loss, leaf, call = _loss(kind)
+    if case.get("stand_in"):
+        object.__setattr__(loss, "gram_matrix", _stand_in)
+    case = _tensors(case)
+    leaves = case[leaf] if isinstance(case[leaf], list) else [case[leaf]]
+    for tensor in leaves:
+        tensor.requires_grad_()
+    if kind == "tv":
+        call(loss, case[leaf], case)  # a kernel may be made once
     with Count() as count:
-        value = loss(x, inputs["weight"])
-    return _value_and_gradients(value, [x]) | {"operations": count.operations}
+        value = call(loss, case[leaf], case)
+    gradients, upstream = [None] * len(leaves), case.get("upstream", torch.ones(()))
+    if getattr(value, "requires_grad", False) and upstream.shape in (value.shape, ()):
+        found = torch.autograd.grad((value * upstream).sum(), leaves, allow_unused=True)
+        gradients = [None if g is None else g.numpy() for g in found]
+    return {"value": _array(value, np.float64), "gradients": gradients, "operations": count.operations}
 
 
 def cases(inputs):
-    """One of the four above, for each of several inputs."""
-    return {"cases": [LOSSES[inputs["loss"]][2](case) for case in inputs["cases"]]}
+    """A loss on several cases."""
+    return {"cases": [_evaluate(inputs["loss"], case) for case in inputs["cases"]]}
+
+
+def notebook(inputs):
+    """One of the four numbers of the course's notebook, on the real network; and that of a case drawn anew.
+
+    The notebook's outputs are published, so they say something only of a function that is right elsewhere too.
+    """
+    import torch
+
+    from data.style_images import style_image
+    from image_utils.loading import open_image
+    from image_utils.pixels import preprocess
+    from stylize.features import extract_features
+
+    (loss, _, _), cnn, kind = _loss(inputs["loss"]), network().features, inputs["loss"]
+    with torch.no_grad():
+        names = ("tubingen", "starry_night")
+        img, painting = (preprocess(open_image(style_image(name, sample=True)), 192) for name in names)
+        feats, of_style = extract_features(img, cnn), extract_features(painting, cnn)
+        if kind == "content":
+            value = loss(6e-2, feats[3], extract_features(torch.zeros_like(img), cnn)[3])
+        elif kind == "gram":
+            value = loss.gram_matrix(of_style[5])
+        elif kind == "style":
+            targets = [loss.gram_matrix(of_style[i].clone()) for i in (1, 4, 6, 7)]
+            value = loss(feats, [1, 4, 6, 7], targets, [300000, 1000, 15, 3])
+        else:
+            value = loss(img, 2e-2)
+    return {"value": _array(value, np.float64), "elsewhere": _evaluate(kind, inputs["case"])["value"]}
 
 
 def update(inputs):
@@ -204,11 +235,9 @@ def update(inputs):
             return value
 
     convolutions = []
-    for weight, bias in inputs["convolutions"]:
-        convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
-        convolution.weight.data = torch.from_numpy(weight)[:, :, None, None]
-        convolution.bias.data = torch.from_numpy(bias)
-        convolutions.append(convolution)
+    for weight, bias in _tensors(inputs["convolutions"]):
+        convolutions.append(nn.Conv2d(weight.shape[1], weight.shape[0], 1))
+        convolutions[-1].weight.data, convolutions[-1].bias.data = weight[:, :, None, None], bias
     cnn = nn.Sequential(*convolutions).requires_grad_(False)
     for name in ("content", "style"):
         Image.fromarray(inputs[name]).save(f"{name}.png")
@@ -227,41 +256,89 @@ def update(inputs):
     return {"images": np.stack(seen) if seen else None, "result": result, "stopped": stopped}
 
 
-def notebook(inputs):
-    """One of the four numbers of the course's notebook, on the real network; and that of a case drawn anew.
+def _kinds(module):
+    """List what a network is made of; the course's own skeleton leaves functions among its modules."""
+    children = getattr(module, "_modules", {}).values()
+    return [type(child).__name__ for child in children] + [kind for child in children for kind in _kinds(child)]
 
-    The notebook's outputs are published, so they say something only of a function that is right elsewhere too.
+
+def maps(inputs):
+    """What a method makes of images and labels, and whether the network's modules are what they were.
+
+    The images and the network's parameters require a gradient where the course's script hands them over so; who
+    wrote for the other way fails there, and is asked once more.
     """
     import torch
 
-    from data import load_network
-    from data.style_images import style_image
-    from image_utils.loading import open_image
-    from image_utils.pixels import preprocess
-    from stylize.features import extract_features
-
-    loss, cnn = _loss(inputs["loss"]), load_network().features
-    with torch.no_grad():
-        names = ("tubingen", "starry_night")
-        img, painting = (preprocess(open_image(style_image(name, sample=True)), 192) for name in names)
-        feats, of_style = extract_features(img, cnn), extract_features(painting, cnn)
-        if inputs["loss"] == "content":
-            value = loss(6e-2, feats[3], extract_features(torch.zeros_like(img), cnn)[3])
-        elif inputs["loss"] == "gram":
-            value = loss.gram_matrix(of_style[5])
-        elif inputs["loss"] == "style":
-            layers = [1, 4, 6, 7]
-            targets = [loss.gram_matrix(of_style[i].clone()) for i in layers]
-            value = loss(feats, layers, targets, [300000, 1000, 15, 3])
-        else:
-            value = loss(img, 2e-2)
-    return {"value": _number(value), "elsewhere": LOSSES[inputs["loss"]][2](inputs["case"])["value"]}
+    method, problem = getattr(find(inputs["module"], inputs["class"])(), inputs["method"]), None
+    for gradient in (inputs["gradient"], not inputs["gradient"]):
+        model, X = network().requires_grad_(gradient), torch.from_numpy(inputs["X"]).requires_grad_(gradient)
+        model.classifier[1].bias.data -= inputs.get("lowered", 0.0)
+        before = _kinds(model)
+        try:
+            found = _array(method(X, torch.from_numpy(inputs["y"]), model))
+            return {"maps": found, "left": _kinds(model) != before}
+        except (RuntimeError, AttributeError, TypeError) as failure:
+            problem = problem or failure
+    raise problem
 
 
-def find_loops(inputs):
-    """Loops in a function of a file, by its text alone: nothing of the submission is imported here."""
-    source = (Path(sys.path[0]) / inputs["file"]).read_bytes()
-    return {"loops": [[loop.line, loop.what] for loop in loops.find_loops(source, inputs["function"])]}
+def custom_relu(inputs):
+    """CustomReLU both ways."""
+    import torch
+
+    x = torch.from_numpy(inputs["x"]).requires_grad_()
+    y = find("visualizers.gradcam", "CustomReLU").apply(x)
+    (gradient,) = torch.autograd.grad(y, x, torch.from_numpy(inputs["upstream"]))
+    return {"value": _array(y), "gradient": _array(gradient)}
+
+
+def _watch(model, seen):
+    """Return a context in which the images that a network's first convolution is shown are kept in a list.
+
+    By what the dispatcher is given, since torch.func hands wrapped tensors to the network.
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    shape = next(model.parameters()).shape
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func is torch.ops.aten.convolution.default and args[1].shape == shape:
+                image = args[0][:1].detach().cpu().numpy().astype(np.float32)
+                if len(seen) > MAX_SEEN:
+                    raise RuntimeError("the loop does not end")
+                if not (seen and np.array_equal(image, seen[-1])):  # asked twice is no step
+                    seen.append(image)
+            return func(*args, **(kwargs or {}))
+
+    return Watch()
+
+
+def fooling(inputs):
+    """The fooling image, what the network was shown on the way, and whether the original was left alone."""
+    import torch
+
+    make = find("visualizers.fooling_image", "FoolingImage")().make_fooling_image
+    model, X, seen = network(), torch.from_numpy(inputs["X"]), []
+    before = X.clone()
+    if inputs["other"] is not None:  # a class that stays on top, whatever happens
+        model.classifier[1].bias.data[inputs["other"]] += 1e4
+    with _watch(model, seen):
+        made = _array(make(X, inputs["target"], model))
+    return {"image": made, "images": np.concatenate(seen), "kept": bool(torch.equal(before, X))}
+
+
+def class_visualization(inputs):
+    """What the class visualization shows to the network, image by image."""
+    import torch
+
+    model, seen, names = network(), [], {i: str(i) for i in range(1000)}
+    create = find("visualizers.class_visualization", "ClassVisualization")().create_class_visualization
+    with _watch(model, seen):
+        create(inputs["target"], names, model, torch.FloatTensor, generate_plots=False, **inputs["keywords"])
+    return {"images": np.concatenate(seen)}
 
 
 def readable(inputs):
@@ -274,11 +351,15 @@ def readable(inputs):
     return {"readable": seen}
 
 
-LOSSES = {
-    "content": ("content_loss", "ContentLoss", content),
-    "gram": ("style_loss", "StyleLoss", gram),
-    "style": ("style_loss", "StyleLoss", style),
-    "tv": ("tv_loss", "TotalVariationLoss", tv),
-}
-CALLS = {function.__name__: function for function in (cases, update, notebook, find_loops, readable)}
-CALLS |= technique_calls.all_calls(find) | {"script": script_calls.script}
+FUNCTIONS = (
+    cases,
+    notebook,
+    update,
+    maps,
+    custom_relu,
+    fooling,
+    class_visualization,
+    script_calls.script,
+    readable,
+)
+CALLS = {function.__name__: function for function in FUNCTIONS}

@@ -1,5 +1,6 @@
 """Marking one submission: put it together, run the tasks, judge the answers, write the results."""
 
+import functools
 import hashlib
 import json
 import secrets
@@ -9,27 +10,25 @@ import time
 import numpy as np
 
 from course import parts as course_parts
-from course.autograder import style_tasks, update_task
-from course.autograder.judging import Verdict
+from course.autograder import losses, update
+from course.autograder.judging import Verdict, wrong
 from course.autograder.results import Results
 from course.autograder.sandbox import remove
-from course.autograder.tasks import for_the_child
 from course.autograder.unpack import read_submission, write_files
-from course.collect.checks import NO_LOOPS
+from course.collect.loops import find_loops
 from image_utils.errors import InputError
 
 TOTAL_SECONDS = 480  # for one submission; Gradescope gives up after 10 minutes and throws away what was earned
 
 
+@functools.cache
 def all_tasks(skeleton, parts):
     """List the tasks that have checks of the chosen parts, each with only these checks."""
-    tasks = [*style_tasks.tasks(skeleton), update_task.task()]
+    tasks = [*losses.tasks(skeleton), update.task()]
     if set(parts) - set(course_parts.STYLE_TRANSFER):
-        from course.autograder import (
-            technique_tasks,
-        )  # needs PyTorch in this process, which style transfer does not
+        from course.autograder import techniques  # needs PyTorch in this process, which style transfer does not
 
-        tasks += technique_tasks.tasks(skeleton)
+        tasks += techniques.tasks(skeleton)
     return [narrowed for task in tasks if (narrowed := task.only(parts)).checks]
 
 
@@ -41,11 +40,9 @@ def choose_parts(names):
     """
     groups = {"style-transfer": course_parts.STYLE_TRANSFER, "all": course_parts.EVERY}
     chosen = {part for name in names for part in groups.get(name, (name,))}
-    unknown = chosen - set(course_parts.EVERY)
-    if unknown:
-        raise InputError(
-            f"there is no part '{min(unknown)}'; choose from {', '.join((*groups, *course_parts.EVERY))}"
-        )
+    if unknown := chosen - set(course_parts.EVERY):
+        known = ", ".join((*groups, *course_parts.EVERY))
+        raise InputError(f"there is no part '{min(unknown)}'; choose from {known}")
     return tuple(name for name in course_parts.EVERY if name in chosen)
 
 
@@ -69,13 +66,12 @@ def grade(
     Raises:
         InputError: the submission cannot be read; results.json says so too.
     """
-    tasks = all_tasks(skeleton, parts)
+    tasks = all_tasks(skeleton, tuple(parts))
     results = Results([check for task in tasks for check in task.checks], path)
     try:
         files, ignored = read_submission(submission)
     except InputError as problem:
-        for check in results.checks:
-            results.put(check, Verdict(0.0, "not marked: the submission cannot be read"))
+        results.put_all(results.checks, wrong("not marked: the submission cannot be read"))
         results.say(str(problem))
         raise
     if ignored:
@@ -88,48 +84,50 @@ def grade(
             place.chmod(0o755 if place.is_dir() else 0o644)  # for the user that submissions run as
         seed, until = secrets.randbits(64) if seed is None else seed, time.monotonic() + total
         for task in tasks:
-            left = until - time.monotonic()
-            if left > 0:
+            if (left := until - time.monotonic()) > 0:
                 mark(task, sandbox, code, results, seed=seed, left=left)
-            for check in task.checks if left <= 0 else ():
-                results.put(
-                    check, Verdict(0.0, f"not marked: what came before took the {total:.0f} s there are for all")
-                )
+            else:
+                why = f"not marked: what came before took the {total:.0f} s there are for all"
+                results.put_all(task.checks, wrong(why))
     finally:
         remove(code)
     return results
 
 
-def mark(task, sandbox, code, results, *, seed, left=TOTAL_SECONDS):
-    """Run one task, in `left` seconds at most, and judge its checks.
-
-    Each task draws its inputs from a generator of its own, so they do not depend on which other tasks there are.
-    """
+def draw(task, seed):
+    """Draw a task's inputs, from a generator of its own: they do not depend on which other tasks there are."""
     name = json.dumps([seed, task.call, task.label])
-    inputs = task.make(np.random.default_rng(list(hashlib.sha256(name.encode()).digest())))
-    limits = sandbox.limits | task.limits
-    limits["wall"] = min(limits["wall"], left)
-    outcome = sandbox.run(task.call, for_the_child(inputs), code, **limits)
+    return task.make(np.random.default_rng(list(hashlib.sha256(name.encode()).digest())))
+
+
+def mark(task, sandbox, code, results, *, seed, left=TOTAL_SECONDS):
+    """Run one task, in `left` seconds at most, and judge its checks."""
+    inputs, limits = draw(task, seed), sandbox.limits | task.limits
+    outcome = sandbox.run(task.call, inputs, code, **limits | {"wall": min(limits["wall"], left)})
     answers = outcome.answers
-    if inputs.get("loss") == "tv" and task.call == "cases" and not outcome.problem:
-        static = sandbox.run("find_loops", {"file": NO_LOOPS[0], "function": NO_LOOPS[1]}, code, **limits)
-        answers = answers | {
-            "loops": static.answers.get("loops", [[0, static.problem or "the file cannot be read"]])
-        }
+    if "no_loops" in inputs and not outcome.problem:
+        answers = answers | {"loops": _loops(code, *inputs["no_loops"])}
     for check in task.checks:
         try:
             with np.errstate(all="ignore"):
-                verdict = Verdict(0.0, outcome.problem) if outcome.problem else check.judge(inputs, answers)
+                verdict = wrong(outcome.problem) if outcome.problem else check.judge(inputs, answers)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError):
             # The answers are the submission's; what does not have the agreed form is wrong.
-            verdict = Verdict(0.0, "the answer does not have the agreed form")
+            verdict = wrong("the answer does not have the agreed form")
         if verdict.share and not results.passed(check.needs):
-            verdict = Verdict(0.0, f"this is right, and counts once '{check.needs}' is right, too")
+            verdict = wrong(f"this is right, and counts once '{check.needs}' is right, too")
         if verdict.share < 1 and outcome.log.strip():
-            verdict = Verdict(
-                verdict.share, f"{verdict.message}\nIt printed:\n{outcome.log[:1000]}", verdict.pictures
-            )
-        results.put(check, verdict)
+            message = f"{verdict.message}\nIt printed:\n{outcome.log[:1000]}"
+            verdict = Verdict(verdict.share, message, verdict.pictures)
+        results.put_all([check], verdict)
+
+
+def _loops(code, file, function):
+    """List what repeats in a function of a file, by its text: [line, what]."""
+    try:
+        return [[loop.line, loop.what] for loop in find_loops((code / file).read_bytes(), function)]
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as problem:
+        return [[0, f"the file cannot be read ({type(problem).__name__})"]]
 
 
 def check_isolation(sandbox, hidden):

@@ -1,6 +1,7 @@
-"""Comparing what a submission computed with references, and saying which likely mistake a wrong answer matches."""
+"""What is marked, and how an answer is compared with what is right; a wrong one gets the likely mistake's name."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +29,53 @@ class Verdict:
 RIGHT = Verdict(1.0)
 
 
+@dataclass(frozen=True)
+class Check:
+    """One line of the marking.
+
+    Attributes:
+        part: name of a `course.parts.Part`.
+        name: what is checked, for the table.
+        points: how many it gives.
+        judge: function (inputs, answers) -> Verdict; both are dicts, the answers are not to be trusted.
+        needs: name of an earlier check without which this one does not count.
+    """
+
+    part: str
+    name: str
+    points: float
+    judge: Callable
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call of a submission, in a process of its own.
+
+    Attributes:
+        call: name of a function in `calls`.
+        make: function of a NumPy Generator -> dict of inputs.
+        checks: tuple of Checks that share the answer.
+        label: tells apart tasks with the same call.
+        limits: limits other than the sandbox's, see `sandbox.LIMITS`.
+    """
+
+    call: str
+    make: Callable
+    checks: tuple
+    label: str = ""
+    limits: dict = field(default_factory=dict)
+
+    def only(self, parts):
+        """Return the same task with the checks of some parts only."""
+        return replace(self, checks=tuple(check for check in self.checks if check.part in parts))
+
+
+def wrong(message):
+    """Return a Verdict without points."""
+    return Verdict(0.0, message)
+
+
 def close(found, expected, tolerance=TOLERANCE):
     """Say whether an array is the expected one: same shape, finite, within `tolerance` of its largest value."""
     if found is None:
@@ -36,9 +84,9 @@ def close(found, expected, tolerance=TOLERANCE):
     if found.shape != expected.shape and not (found.size == expected.size == 1):
         return False
     found = found.reshape(expected.shape)
-    scale = np.abs(expected).max(initial=0.0)
+    bound = tolerance * np.abs(expected).max(initial=0.0) + 1e-12
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(found).all() and (np.abs(found - expected) <= tolerance * scale + 1e-12).all())
+        return bool(np.isfinite(found).all() and (np.abs(found - expected) <= bound).all())
 
 
 def near(found, expected, loose=LOOSE):
@@ -51,12 +99,12 @@ def near(found, expected, loose=LOOSE):
     return bool(np.linalg.norm(found - expected) <= loose * size and abs(factor - 1) <= loose / 4)
 
 
-def judge_values(expected, wrong, found, same=close):
+def judge_values(expected, mistakes, found, same=close):
     """Compare one value a case.
 
     Args:
         expected: list of ndarrays or numbers.
-        wrong: for each case, dict from the message of a likely mistake to the list of values that it gives.
+        mistakes: for each case, dict from the message of a likely mistake to the list of values that it gives.
         found: for each case, what the submission gave: ndarray or None.
         same: function (found, expected) -> bool.
 
@@ -66,32 +114,24 @@ def judge_values(expected, wrong, found, same=close):
     failed = [i for i, (f, e) in enumerate(zip(found, expected, strict=True)) if not same(f, e)]
     if not failed:
         return RIGHT
-    for message, values in wrong[failed[0]].items():
+    for message, values in mistakes[failed[0]].items():
         for k in range(len(values)):
-            if all(message in wrong[i] and same(found[i], wrong[i][message][k]) for i in failed):
-                return Verdict(0.0, message)
-    return Verdict(0.0, _describe(expected[failed[0]], found[failed[0]]))
+            if all(message in mistakes[i] and same(found[i], mistakes[i][message][k]) for i in failed):
+                return wrong(message)
+    return wrong(_describe(expected[failed[0]], found[failed[0]]))
 
 
 def judge_gradients(expected, found, value_is_right):
-    """Compare gradients; the message tells apart no gradient and a wrong one.
-
-    Args:
-        expected: list of ndarrays.
-        found: list of ndarrays or None.
-        value_is_right: whether the value that was differentiated is.
-    """
+    """Compare gradients, lists of ndarrays (or None); the message tells apart no gradient and a wrong one."""
     for wanted, gradient in zip(expected, found, strict=True):
         absent = gradient is None or not np.any(gradient)
         if close(gradient, wanted) or (absent and not np.any(wanted)):
             continue
         if not absent:
-            return Verdict(0.0, _factor("the gradient", wanted, gradient) or "the gradient is wrong")
+            return wrong(_factor("the gradient", wanted, gradient) or "the gradient is wrong")
         if not value_is_right:
-            return Verdict(0.0, "there is no gradient, or it is zero; first mend the value")
-        return Verdict(
-            0.0, "right value, gradient zero: detached from the graph? (.item(), .detach(), .data, NumPy)"
-        )
+            return wrong("there is no gradient, or it is zero; first mend the value")
+        return wrong("right value, gradient zero: detached from the graph? (.item(), .detach(), .data, NumPy)")
     return RIGHT
 
 
@@ -124,6 +164,4 @@ def _factor(what, expected, found):
     if found.shape != expected.shape or not np.any(expected) or not np.isfinite(found).all():
         return None
     factor = float((found * expected).sum() / (expected**2).sum())
-    if factor and close(found, factor * expected):
-        return f"{what} is {factor:.4g} times the right one"
-    return None
+    return f"{what} is {factor:.4g} times the right one" if factor and close(found, factor * expected) else None

@@ -24,13 +24,14 @@ class Results:
         self.pictures = {}
         self.write()
 
-    def put(self, check, verdict):
-        """Record a check's Verdict and rewrite the file."""
-        i = self.checks.index(check)
-        self.scores[i] = round(check.points * min(max(verdict.share, 0.0), 1.0), 2)
-        self.messages[i] = clean(verdict.message)
-        if verdict.pictures:
-            self.pictures[check.name] = verdict.pictures
+    def put_all(self, checks, verdict):
+        """Record the same Verdict for some checks and rewrite the file."""
+        for check in checks:
+            i = self.checks.index(check)
+            self.scores[i] = round(check.points * min(max(verdict.share, 0.0), 1.0), 2)
+            self.messages[i] = clean(verdict.message)
+            if verdict.pictures:
+                self.pictures[check.name] = verdict.pictures
         self.write()
 
     def say(self, note):

@@ -35,7 +35,7 @@ def script(inputs):
     import torchvision
 
     events = []
-    torchvision.models.squeezenet1_1 = lambda *args, **kwargs: calls.technique_calls._network()
+    torchvision.models.squeezenet1_1 = lambda *args, **kwargs: calls.network()
     _course_file(inputs)
     _replace_captum(events, torch)
     _replace_figures(events)
@@ -115,12 +115,14 @@ def _shape(torch, class_, model, layer, images):
     shapes = []
     hook = layer.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape))
     with torch.no_grad():
-        model(images)
+        model(images[:1])
     hook.remove()
-    return (len(images), 1, *shapes[0][2:]) if class_.__name__ == "LayerGradCam" else shapes[0]
+    channels = 1 if class_.__name__ == "LayerGradCam" else shapes[0][1]
+    return (len(images), channels, *shapes[0][2:])
 
 
 def _replace_figures(events):
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
 
     def savefig(self, path, *args, **kwargs):
@@ -133,3 +135,4 @@ def _replace_figures(events):
             Path(path).write_bytes(b"")
 
     Figure.savefig = savefig
+    FigureCanvasBase.draw_idle = lambda self, *args: None  # pyplot draws once more what it saved

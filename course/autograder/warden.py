@@ -16,12 +16,12 @@ import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "collect")]  # a few modules, without the rest of the project
+sys.path.insert(0, str(HERE))  # a few modules, without the rest of the project
 import calls  # noqa: E402
 import confine  # noqa: E402
 import wire  # noqa: E402
 
-del sys.path[:2]  # a child must not even look there
+del sys.path[0]  # a child must not even look there
 
 POLL, WATCH = 0.01, 0.05  # seconds between looks at the child, and at what its family uses
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,7 +22,6 @@ from statistics import mean
 from tqdm import tqdm
 
 from course import parts as course_parts
-from course.autograder.build import make_skeleton
 from course.autograder.grade import grade
 from course.autograder.results import record
 from course.autograder.sandbox import Sandbox
@@ -40,12 +38,13 @@ def submissions(folder):
     return [p for p in paths if p.suffix == ".zip" or (p.is_dir() and any(p.rglob("*.py")))]
 
 
-def mark_class(folder, table, *, parts, seed=None, processes=None, roster=None):
+def mark_class(folder, table, skeleton, *, parts, seed=None, processes=None, roster=None):
     """Mark a folder of submissions.
 
     Args:
         folder: holds zips, or folders in which they were unpacked.
         table: path of the CSV; records and pages go into the folder of the same name without ".csv".
+        skeleton: folder of the handout; its files stand in for what is not handed in.
         parts: names of the parts to mark.
         seed: integer for the same inputs for all; None draws others for each.
         processes: how many submissions at once; None takes as many as there are cores.
@@ -71,9 +70,7 @@ def mark_class(folder, table, *, parts, seed=None, processes=None, roster=None):
         else:
             records[path.stem] = known
     if waiting:
-        with tempfile.TemporaryDirectory() as temporary:
-            skeleton = make_skeleton(Path(temporary) / "skeleton")
-            records |= _mark_all(waiting, skeleton, parts, seed, processes or os.cpu_count(), out)
+        records |= _mark_all(waiting, skeleton, parts, seed, processes or os.cpu_count(), out)
     records = {path.stem: records[path.stem] for path in handed_in if path.stem in records}
     write_table(table, records, parts, *students)
     return summary(records, parts)

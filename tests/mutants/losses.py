@@ -9,19 +9,19 @@ TV = ("style_modules/tv_loss.py", "TotalVariationLoss.forward")
 
 
 def content(name, body, points, says=""):
-    return Mutant(name, {CONTENT: body}, {"content": points, "gram": 10, "style": 10, "tv": 10}, says)
+    return Mutant(name, {CONTENT: body}, {"content": points}, says)
 
 
 def gram(name, body, points, style, says=""):
-    return Mutant(name, {GRAM: body}, {"gram": points, "style": style, "content": 10}, says)
+    return Mutant(name, {GRAM: body}, {"gram": points, "style": style}, says)
 
 
 def style(name, body, points, says=""):
-    return Mutant(name, {STYLE: body}, {"style": points, "gram": 10}, says)
+    return Mutant(name, {STYLE: body}, {"style": points}, says)
 
 
 def tv(name, body, points, says="", before=""):
-    return Mutant(name, {TV: body}, {"tv": points, "content": 10}, says, {TV[0]: before} if before else {})
+    return Mutant(name, {TV: body}, {"tv": points}, says, {TV[0]: before} if before else {})
 
 
 DIFFERENCE = "d = content_current - content_original\n"
@@ -36,6 +36,9 @@ LOSSES = [
     ),
     content("content_mean", DIFFERENCE + "return content_weight * d.square().mean()", 0, "mean was taken"),
     content("content_half", DIFFERENCE + "return content_weight * d.square().sum() / 2", 0, "factor 1/2"),
+    content(
+        "content_by_the_batch", DIFFERENCE + "return content_weight * d.square().sum() / len(d)", 0, "of images"
+    ),
     content("content_absolute", DIFFERENCE + "return content_weight * d.abs().sum()", 0, "must be squared"),
     content("content_norm", DIFFERENCE + "return content_weight * d.norm()", 0, "root was taken"),
     content("content_sum_then_square", DIFFERENCE + "return content_weight * d.sum() ** 2", 0, "square each"),

@@ -18,7 +18,7 @@ MAXIMUM = "gradient.abs().amax(dim=1)"
 
 def saliency(name, says, score=OF_Y, result=MAXIMUM, points=0):
     body = GRADIENT.format(score=score, result=result)
-    return Mutant(f"saliency_{name}", {SALIENCY: body}, {"saliency": points, "tv": 10}, says)
+    return Mutant(f"saliency_{name}", {SALIENCY: body}, {"saliency": points}, says)
 
 
 def relu(name, says, mask, guided):
@@ -34,7 +34,7 @@ A, dA = self.activation_value.detach(), self.gradient_value
 
 
 def cam(name, says, body):
-    return Mutant(f"gradcam_{name}", {CAM: CAM_HEAD + body}, {"gradcam": 1, "guided": 10}, says)
+    return Mutant(f"gradcam_{name}", {CAM: CAM_HEAD + body}, {"gradcam": 1}, says)
 
 
 SALIENCY_OF = "compute_attributions(Saliency(model), X_tensor, target={})"

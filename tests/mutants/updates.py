@@ -6,7 +6,7 @@ UPDATE = ("style_utils.py", "style_transfer")
 
 
 def update(name, body, points, says):
-    return Mutant(name, {UPDATE: body}, {"update": points, "tv": 10}, says)
+    return Mutant(name, {UPDATE: body}, {"update": points}, says)
 
 
 LOSS = (

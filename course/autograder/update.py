@@ -8,9 +8,8 @@ an error.
 
 import numpy as np
 
-from course.autograder.judging import RIGHT, Verdict
+from course.autograder.judging import RIGHT, Check, Task, wrong
 from course.autograder.sandbox import explain_error
-from course.autograder.tasks import Check, Task
 
 STEPS, DECAY_AT, CLAMP_UNTIL = 200, 180, 190
 RATE, DECAYED_RATE, BOUND = 3.0, 0.1, 1.5
@@ -113,19 +112,19 @@ def judge_steps(first, last):
         there = min(last, len(trace) - 1)
         complete = there == last or (last == STEPS == len(trace))
         if there <= first:
-            return Verdict(0.0, stopped or "the image is never updated")
+            return wrong(stopped or "the image is never updated")
         gradients = [gradient(given, x) for x in trace[:-1]]
 
         def wrong_steps(rule):
             following = rule(trace[:-1], gradients) if callable(rule) else adam(trace[:-1], gradients, **rule)
             return _wrong_steps(trace, following, first, there)
 
-        wrong = min((wrong_steps(rule) for rule in ACCEPTED), key=len)
-        if not wrong:
-            return RIGHT if complete else Verdict(0.0, stopped)
+        fewest = min((wrong_steps(rule) for rule in ACCEPTED), key=len)
+        if not fewest:
+            return RIGHT if complete else wrong(stopped)
         named = (mistake for mistake, rule in MISTAKES.items() if not wrong_steps(rule))
         message = next(named, "the steps do not follow from those before")
-        return Verdict(0.0, f"{message} (step {wrong[0]} of 0 to {STEPS - 1} is the first wrong one)")
+        return wrong(f"{message} (step {fewest[0]} of 0 to {STEPS - 1} is the first wrong one)")
 
     return judge
 

@@ -1,4 +1,4 @@
-"""The style-transfer part, marked: losses, Gram matrix, notebook.
+"""The losses and the Gram matrix, marked.
 
 References are the definitions in NumPy and double precision, gradients their central differences; nothing is
 shared with the solution. Inputs are drawn anew for each run, so that no answer can be prepared.
@@ -10,18 +10,33 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course.autograder.judging import RIGHT, Verdict, close, derivative, judge_gradients, judge_values
-from course.autograder.tasks import Check, Task
+from course.autograder.judging import (
+    RIGHT,
+    Check,
+    Task,
+    close,
+    derivative,
+    judge_gradients,
+    judge_values,
+    wrong,
+)  # fmt: skip
+from course.collect.checks import NO_LOOPS
 
 OFF_BY_WEIGHT = "off by the weight: the loss must be multiplied by it, once"
+ROOT_TAKEN = "the root was taken; the loss is the sum of squares itself"
+
+
+def _normal(rng, *shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def _weight(rng):
+    return float(rng.uniform(0.1, 1.7))
 
 
 def _content_inputs(rng):
-    shapes = [(1, 4, 5, 7), (3, 3, 6, 4), (1, 6, 3, 3)]
-    return [
-        {"current": _normal(rng, shape), "original": _normal(rng, shape), "weight": float(rng.uniform(0.1, 1.7))}
-        for shape in shapes
-    ]
+    shapes = ((1, 4, 5, 7), (3, 3, 6, 4), (1, 6, 3, 3))
+    return [{"current": _normal(rng, *s), "original": _normal(rng, *s), "weight": _weight(rng)} for s in shapes]
 
 
 def _content(case):
@@ -29,36 +44,42 @@ def _content(case):
     return case["weight"] * ((case["current"] - case["original"]) ** 2).sum()
 
 
-def _content_wrong(case):
+def _content_mistakes(case):
     w, d, value = case["weight"], case["current"] - case["original"], _content(case)
     return {
         OFF_BY_WEIGHT: [(d**2).sum(), w * value],
         "the mean was taken; the loss is the sum over all features": [w * (d**2).mean()],
         "a factor 1/2 too many: the weight stands in its place": [value / 2],
+        "divided by the number of images; the loss is the sum over all features": [value / len(d)],
         "the differences must be squared": [w * np.abs(d).sum(), w * d.sum()],
-        "the root was taken; the loss is the sum of squares itself": [w * np.sqrt((d**2).sum())],
+        ROOT_TAKEN: [w * np.sqrt((d**2).sum())],
         "square each difference, then add up; not the other way round": [w * d.sum() ** 2],
     }
 
 
-def _gram_matrix_inputs(rng):
-    settings = [((1, 4, 5, 6), None), ((1, 3, 4, 7), True), ((1, 5, 4, 3), False), ((2, 4, 3, 5), True)]
+def _gram_inputs(rng):
+    settings = (((1, 4, 5, 6), None), ((1, 3, 4, 7), True), ((1, 5, 4, 3), False), ((2, 4, 3, 5), True))
     return [
-        {"features": _normal(rng, s), "normalize": flag, "upstream": _normal(rng, (s[0], s[1], s[1]))}
+        {"features": _normal(rng, *s), "normalize": flag, "upstream": _normal(rng, s[0], s[1], s[1])}
         for s, flag in settings
     ]
 
 
-def _gram_matrix(case):
+def _gram(x):
+    flat = x.reshape(*x.shape[:2], -1)
+    return flat @ flat.transpose(0, 2, 1) / x[0].size
+
+
+def _gram_of_case(case):
     """G = F F^T for each image, divided by C*H*W unless told otherwise."""
     x = case["features"]
-    return _gram(x) if case["normalize"] in (None, True) else _gram(x) * x[0].size
+    return _gram(x) * (x[0].size if case["normalize"] is False else 1)
 
 
-def _gram_matrix_wrong(case):
+def _gram_mistakes(case):
     x, (n, c, h, w) = case["features"], case["features"].shape
-    flat, right = x.reshape(n, c, h * w), _gram_matrix(case)
-    raw, size = flat @ flat.transpose(0, 2, 1), c * h * w if case["normalize"] in (None, True) else 1
+    flat, right = x.reshape(n, c, h * w), _gram_of_case(case)
+    raw, size = flat @ flat.transpose(0, 2, 1), 1 if case["normalize"] is False else c * h * w
     places, mixed = flat.transpose(0, 2, 1) @ flat, x.reshape(n, h * w, c)
     return {
         "transposed: places with places, (H*W, H*W); channels with channels are wanted": [places, places / size],
@@ -79,16 +100,21 @@ def _gram_matrix_wrong(case):
     }
 
 
+def _outer(x):
+    """What stands in for the Gram matrix while the style loss is marked."""
+    means = x.mean((2, 3))
+    return means[:, :, None] * means[:, None, :]
+
+
 def _style_inputs(rng, *, stand_in, images=1, layers=([2, 0], [1], [0, 1, 3])):
-    cases = []
+    shapes, cases = [(images, 3, 6, 5), (images, 4, 4, 6), (images, 3, 5, 3), (images, 5, 3, 4)], []
     for chosen in layers:
-        shapes = [(images, 3, 6, 5), (images, 4, 4, 6), (images, 3, 5, 3), (images, 5, 3, 4)]
         gram = _outer if stand_in else _gram
-        targets = [gram(_normal(rng, shapes[i]).astype(np.float64)).astype(np.float32) for i in chosen]
+        targets = [gram(_normal(rng, *shapes[i]).astype(np.float64)).astype(np.float32) for i in chosen]
         weights = [float(w) for w in rng.uniform(50, 500, len(chosen))]
-        features = [_normal(rng, shape) for shape in shapes]
-        cases.append({"features": features, "targets": targets, "layers": chosen, "weights": weights})
-    return [case | {"stand_in": stand_in} for case in cases]
+        case = {"features": [_normal(rng, *shape) for shape in shapes], "targets": targets, "layers": chosen}
+        cases.append(case | {"weights": weights, "stand_in": stand_in})
+    return cases
 
 
 def _style(case):
@@ -102,14 +128,17 @@ def _style_differences(case, layers=None, gram=None):
     return [gram(case["features"][i]) - target for i, target in pairs]
 
 
-def _style_wrong(case):
+def _style_mistakes(case):
     weights, layers, d = case["weights"], case["layers"], _style_differences(case)
     sums, gram = [(x**2).sum() for x in d], _outer if case["stand_in"] else _gram
+    terms = [w * s for w, s in zip(weights, sums, strict=True)]
 
     def weighted(of, differences=d):
         return sum(w * of(x) for w, x in zip(weights, differences, strict=True))
 
-    terms = [w * s for w, s in zip(weights, sums, strict=True)]
+    def squares(x):
+        return (x**2).sum()
+
     found = {
         "off by the weights: each layer's term must be multiplied by its own": [sum(sums)],
         "each layer must have its own weight": [weights[0] * sum(sums), weights[-1] * sum(sums)],
@@ -118,33 +147,30 @@ def _style_wrong(case):
         "the sum was divided by the number of layers": [sum(terms) / len(terms)],
         "only the last layer counts: the sum is overwritten in the loop": [terms[-1]],
         "only the first layer counts: does the loop return too early?": [terms[0]],
-        "only the first image counts": [weighted(lambda x: (x[0] ** 2).sum())],
+        "only the first image counts": [weighted(lambda x: squares(x[0]))],
         "the differences must be squared": [weighted(lambda x: np.abs(x).sum()), weighted(np.sum)],
-        "the root was taken; each term is the sum of squares itself": [
-            weighted(np.linalg.norm), np.sqrt(sum(terms)),
-        ],
+        ROOT_TAKEN: [weighted(np.linalg.norm), np.sqrt(sum(terms))],
         "the Gram matrix is not normalised here": [
-            weighted(lambda x: (x**2).sum(), _style_differences(case, gram=lambda x: gram(x) * x[0].size))
+            weighted(squares, _style_differences(case, gram=lambda x: gram(x) * x[0].size))
         ],
-    }  # fmt: skip
+    }
     if all(case["features"][i].shape[1] == case["features"][k].shape[1] for i, k in enumerate(layers)):
-        taken = _style_differences(case, range(len(layers)))
         message = "style_layers are indices into feats: feats[style_layers[i]], not feats[i]"
-        found[message] = [weighted(lambda x: (x**2).sum(), taken)]
+        found[message] = [weighted(squares, _style_differences(case, range(len(layers))))]
     return found
 
 
-def _total_variation_inputs(rng):
-    shapes = [(1, 3, 6, 9), (1, 3, 13, 5), (1, 3, 12, 14)]
-    return [{"img": _normal(rng, shape), "weight": float(rng.uniform(0.1, 1.7))} for shape in shapes]
+def _tv_inputs(rng):
+    shapes = ((1, 3, 6, 9), (1, 3, 13, 5), (1, 3, 12, 14))
+    return [{"img": _normal(rng, *shape), "weight": _weight(rng)} for shape in shapes]
 
 
-def _total_variation(case):
+def _tv(case):
     """W * (squared differences to the right + squared differences downwards)."""
     return case["weight"] * sum((np.diff(case["img"], axis=axis) ** 2).sum() for axis in (2, 3))
 
 
-def _total_variation_wrong(case):
+def _tv_mistakes(case):
     w, x = case["weight"], case["img"]
     right, down = np.diff(x, axis=3), np.diff(x, axis=2)
     a, b = (right**2).sum(), (down**2).sum()
@@ -162,10 +188,7 @@ def _total_variation_wrong(case):
             w * sum(((np.roll(x, 1, axis) - x) ** 2).sum() for axis in (2, 3))
         ],
         "one row or column is left out: slice only the axis of the difference": [w * inner.sum()],
-        "the root was taken; the loss is the sum of squares itself": [
-            w * np.sqrt(inner).sum(),
-            w * np.sqrt(a + b),
-        ],
+        ROOT_TAKEN: [w * np.sqrt(inner).sum(), w * np.sqrt(a + b)],
         "a factor 1/2 too many": [w * (a + b) / 2],
         "only the first channel counts": [w * ((right[:, 0] ** 2).sum() + (down[:, 0] ** 2).sum())],
     }
@@ -176,29 +199,14 @@ class Loss(NamedTuple):
 
     inputs: Callable
     value: Callable
-    wrong: Callable
+    mistakes: Callable
     leaf: str
 
 
-Content = Loss(_content_inputs, _content, _content_wrong, "current")
-Gram = Loss(_gram_matrix_inputs, _gram_matrix, _gram_matrix_wrong, "features")
-Style = Loss(_style_inputs, _style, _style_wrong, "features")
-TotalVariation = Loss(_total_variation_inputs, _total_variation, _total_variation_wrong, "img")
-
-
-def _normal(rng, shape):
-    return rng.standard_normal(shape).astype(np.float32)
-
-
-def _gram(x):
-    flat = x.reshape(*x.shape[:2], -1)
-    return flat @ flat.transpose(0, 2, 1) / x[0].size
-
-
-def _outer(x):
-    """What stands in for the Gram matrix while the style loss is marked."""
-    means = x.mean((2, 3))
-    return means[:, :, None] * means[:, None, :]
+CONTENT = Loss(_content_inputs, _content, _content_mistakes, "current")
+GRAM = Loss(_gram_inputs, _gram_of_case, _gram_mistakes, "features")
+STYLE = Loss(_style_inputs, _style, _style_mistakes, "features")
+TV = Loss(_tv_inputs, _tv, _tv_mistakes, "img")
 
 
 def _double(case):
@@ -210,19 +218,6 @@ def _double(case):
     return case.astype(np.float64) if isinstance(case, np.ndarray) else case
 
 
-def _either(judge):
-    """A style loss may call `gram_matrix`, which something else stands in for, or compute its own."""
-
-    def judged(inputs, answers):
-        verdict = judge(inputs, answers)
-        if verdict.share < 1 and all(case["stand_in"] for case in inputs["cases"]):
-            own = {"cases": [case | {"stand_in": False} for case in inputs["cases"]]}
-            verdict = judge(own, answers) if judge(own, answers).share == 1 else verdict
-        return verdict
-
-    return judged
-
-
 def of_values(loss, chosen=None):
     """Make a judge of the values, of all cases or the chosen ones."""
 
@@ -230,7 +225,7 @@ def of_values(loss, chosen=None):
         picked = range(len(inputs["cases"])) if chosen is None else chosen
         cases = [_double(inputs["cases"][i]) for i in picked]
         found = [answers["cases"][i]["value"] for i in picked]
-        return judge_values([loss.value(c) for c in cases], [loss.wrong(c) for c in cases], found)
+        return judge_values([loss.value(c) for c in cases], [loss.mistakes(c) for c in cases], found)
 
     return judge
 
@@ -239,28 +234,37 @@ def of_gradients(loss):
     """Make a judge of the gradients."""
 
     def judge(inputs, answers):
-        value_is_right = of_values(loss)(inputs, answers).share == 1
-        for case, answer in zip(_double(inputs["cases"]), answers["cases"], strict=True):
-            arrays = case[loss.leaf] if isinstance(case[loss.leaf], list) else [case[loss.leaf]]
-
-            def number(_, case=case):
-                return (loss.value(case) * case.get("upstream", 1.0)).sum()
-
-            expected = [derivative(number, array) for array in arrays]
-            verdict = judge_gradients(expected, answer["gradients"], value_is_right)
-            if verdict.share < 1:
-                return verdict
-        return RIGHT
+        value_is_right, cases = of_values(loss)(inputs, answers) == RIGHT, _double(inputs["cases"])
+        verdicts = (
+            _judge_slope(loss, *pair, value_is_right) for pair in zip(cases, answers["cases"], strict=True)
+        )
+        return next((verdict for verdict in verdicts if verdict != RIGHT), RIGHT)
 
     return judge
 
 
-def judge_no_loop(inputs, answers):
+def _judge_slope(loss, case, answer, value_is_right):
+    arrays = case[loss.leaf] if isinstance(case[loss.leaf], list) else [case[loss.leaf]]
+    expected = [derivative(lambda _: (loss.value(case) * case.get("upstream", 1.0)).sum(), a) for a in arrays]
+    return judge_gradients(expected, answer["gradients"], value_is_right)
+
+
+def _either(judge):
+    """A style loss may call `gram_matrix`, which something else stands in for, or compute its own."""
+
+    def judged(inputs, answers):
+        own = {"cases": [case | {"stand_in": False} for case in inputs["cases"]]}
+        return RIGHT if RIGHT in (verdict := judge(inputs, answers), judge(own, answers)) else verdict
+
+    return judged
+
+
+def no_loop(inputs, answers):
     """The text must be without loops, and the number of operations the same for every size."""
     if answers["loops"]:
-        return Verdict(0.0, "; ".join(f"line {line}: {what}" for line, what in answers["loops"]))
+        return wrong("; ".join(f"line {line}: {what}" for line, what in answers["loops"]))
     if len({answer["operations"] for answer in answers["cases"]}) != 1:
-        return Verdict(0.0, "a larger image takes more operations: something is repeated for rows or columns")
+        return wrong("a larger image takes more operations: something is repeated for rows or columns")
     return RIGHT
 
 
@@ -272,54 +276,50 @@ def of_notebook(skeleton, key, loss):
             y = np.ravel(checks[key]).astype(np.float64)
         x = np.ravel(answers["value"])
         if x.shape != y.shape:
-            return Verdict(0.0, f"the shape is {np.shape(answers['value'])}: {len(y)} numbers are wanted")
+            return wrong(f"the shape is {np.shape(answers['value'])}: {len(y)} numbers are wanted")
         error = np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)))
         if not error < 5e-4:
-            return Verdict(0.0, f"Maximum error is {error:.3f}, 0.000 is wanted")
+            return wrong(f"Maximum error is {error:.3f}, 0.000 is wanted")
         if close(np.ravel(answers["elsewhere"]), np.ravel(loss.value(_double(inputs["case"])))):
             return RIGHT
-        return Verdict(0.0, "right here, but not on other numbers: counts once it is right there too")
+        return wrong("right here, but not on other numbers: counts once it is right there too")
 
     return judge
 
 
 def tasks(skeleton):
     """List the tasks of the losses; `skeleton` is the folder of the handout."""
-    of_style, of_slope = _either(of_values(Style)), _either(of_gradients(Style))
+    of_style, of_slope = _either(of_values(STYLE)), _either(of_gradients(STYLE))
 
-    def given(rng):
-        return Style.inputs(rng, stand_in=True)
+    def style(rng, **options):
+        return STYLE.inputs(rng, **({"stand_in": True} | options))
 
-    def two(rng):
-        return Style.inputs(rng, stand_in=True, images=2, layers=([1, 3],))
+    def cases(part, make, *checks, label="", **more):
+        made = tuple(Check(part, name, points, judge, *needs) for name, points, judge, *needs in checks)
+        return Task("cases", lambda rng: {"loss": part, "cases": make(rng)} | more, made, label or part)
 
-    def own(rng):
-        return Style.inputs(rng, stand_in=False)
-
-    def cases(loss, make, *checks, label=""):
-        made = tuple(Check(loss, name, points, judge, *needs) for name, points, judge, *needs in checks)
-        return Task("cases", lambda rng: {"loss": loss, "cases": make(rng)}, made, label or loss)
-
-    def notebook(loss, title, key, reference, make):
-        check = Check(loss, f"Notebook: {title}", 2, of_notebook(skeleton, key, reference))
-        return Task("notebook", lambda rng: {"loss": loss, "case": make(rng)[0]}, (check,), loss)
+    def notebook(part, title, key, loss, **options):
+        check = Check(part, f"Notebook: {title}", 2, of_notebook(skeleton, key, loss))
+        return Task("notebook", lambda rng: {"loss": part, "case": loss.inputs(rng, **options)[0]}, (check,), part)
 
     return [
-        cases("content", Content.inputs, ("Content loss: value", 5, of_values(Content)),
-              ("Content loss: gradient", 3, of_gradients(Content))),
-        cases("gram", Gram.inputs, ("Gram matrix: normalised", 3, of_values(Gram, (0, 1))),
-              ("Gram matrix: normalize=False", 2, of_values(Gram, (2,))),
-              ("Gram matrix: two images", 1, of_values(Gram, (3,))),
-              ("Gram matrix: gradient", 2, of_gradients(Gram))),
-        cases("style", given, ("Style loss: value, with a given Gram matrix", 3, of_style),
+        cases("content", CONTENT.inputs, ("Content loss: value", 5, of_values(CONTENT)),
+              ("Content loss: gradient", 3, of_gradients(CONTENT))),
+        cases("gram", GRAM.inputs, ("Gram matrix: normalised", 3, of_values(GRAM, (0, 1))),
+              ("Gram matrix: normalize=False", 2, of_values(GRAM, (2,))),
+              ("Gram matrix: two images", 1, of_values(GRAM, (3,))),
+              ("Gram matrix: gradient", 2, of_gradients(GRAM))),
+        cases("style", style, ("Style loss: value, with a given Gram matrix", 3, of_style),
               ("Style loss: gradient, with a given Gram matrix", 3, of_slope)),
-        cases("style", two, ("Style loss: two images", 1, of_style), label="style, two"),
-        cases("style", own, ("Style loss: value, with your Gram matrix", 1, of_values(Style)), label="style, own"),
-        cases("tv", TotalVariation.inputs, ("Total variation: value", 4, of_values(TotalVariation)),
-              ("Total variation: gradient", 2, of_gradients(TotalVariation)),
-              ("Total variation: no loop", 2, judge_no_loop, "Total variation: value")),
-        notebook("content", "content loss", "cl_out", Content, Content.inputs),
-        notebook("gram", "Gram matrix", "gm_out", Gram, Gram.inputs),
-        notebook("style", "style loss", "sl_out", Style, own),
-        notebook("tv", "total variation", "tv_out", TotalVariation, TotalVariation.inputs),
+        cases("style", lambda rng: style(rng, images=2, layers=([1, 3],)),
+              ("Style loss: two images", 1, of_style), label="style, two"),
+        cases("style", lambda rng: style(rng, stand_in=False),
+              ("Style loss: value, with your Gram matrix", 1, of_values(STYLE)), label="style, own"),
+        cases("tv", TV.inputs, ("Total variation: value", 4, of_values(TV)),
+              ("Total variation: gradient", 2, of_gradients(TV)),
+              ("Total variation: no loop", 2, no_loop, "Total variation: value"), no_loops=NO_LOOPS),
+        notebook("content", "content loss", "cl_out", CONTENT),
+        notebook("gram", "Gram matrix", "gm_out", GRAM),
+        notebook("style", "style loss", "sl_out", STYLE, stand_in=False),
+        notebook("tv", "total variation", "tv_out", TV),
     ]  # fmt: skip

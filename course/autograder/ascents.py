@@ -9,11 +9,9 @@ import functools
 import itertools
 
 import numpy as np
-import torch
 
-from course.autograder import technique_references as refs
-from course.autograder.judging import RIGHT, Verdict
-from course.autograder.tasks import Check, Task
+from course.autograder import references as refs
+from course.autograder.judging import RIGHT, Check, Task, Verdict, wrong
 
 FEWEST, MOST = 6, 8  # steps that the fooling image takes
 FAR = 10 * MOST + 50  # normalised pixels; a step is 10 long. Noise is some 270 away from a photograph
@@ -77,13 +75,10 @@ def _size_mistake(size, wanted, unnormalised):
 
 def _fooling_inputs(skeleton, rng, endless=False):
     """A photograph, and a target that takes some steps to reach, but not many; or one that cannot be reached."""
-    from course.autograder.technique_tasks import images
-
-    model, side = refs.network(skeleton), 64 if endless else 112
+    model, side = refs.network(skeleton), 64 if endless else refs.SIDE
     while True:
-        x = images(skeleton, rng, (side, side), 1)["X"]
-        with torch.no_grad():
-            ranked = model(torch.from_numpy(x))[0].argsort(descending=True).tolist()
+        x = refs.images(skeleton, rng, (side, side), 1)["X"]
+        ranked = refs.scores(model, x)[0].argsort(descending=True).tolist()
         if endless:
             return {"X": x, "target": ranked[20], "other": ranked[0]}
         for target in rng.permutation(ranked[10:400])[:40].tolist():
@@ -94,15 +89,14 @@ def _fooling_inputs(skeleton, rng, endless=False):
 def _fools(skeleton, inputs, answers):
     image, X = answers["image"], inputs["X"]
     if image.shape != X.shape or not np.isfinite(image).all():
-        return Verdict(0.0, "an image like X is wanted, all values finite")
-    with torch.no_grad():
-        scores = refs.network(skeleton)(torch.from_numpy(image))[0]
+        return wrong("an image like X is wanted, all values finite")
+    scores = refs.scores(refs.network(skeleton), image)[0]
     if np.linalg.norm(image - X) > FAR:
         if np.allclose(answers["images"][0], X[0], atol=1e-3) and len(answers["images"]) > 2 * MOST:
-            return Verdict(0.0, "it does not stop when the network is fooled, and goes too far from X")
-        return Verdict(0.0, "the image has nothing to do with X: start from X and take steps of length 10")
+            return wrong("it does not stop when the network is fooled, and goes too far from X")
+        return wrong("the image has nothing to do with X: start from X and take steps of length 10")
     if scores[inputs["target"]] < scores.max() - TIE:
-        return Verdict(0.0, f"the network sees class {int(scores.argmax())}, not the target {inputs['target']}")
+        return wrong(f"the network sees class {int(scores.argmax())}, not the target {inputs['target']}")
     return RIGHT if answers["kept"] is True else Verdict(0.5, "X itself was changed; work on a copy")
 
 
@@ -113,27 +107,26 @@ def _recipe(skeleton, inputs, answers):
         seen.append(answers["image"][0])
     finite = list(itertools.takewhile(lambda x: np.isfinite(x).all(), seen))
     if not finite or np.linalg.norm(finite[0] - inputs["X"][0]) > 1e-3 * np.linalg.norm(inputs["X"]):
-        return Verdict(0.0, "it does not start from X")
+        return wrong("it does not start from X")
     if len(seen) == 1:
-        return Verdict(0.0, "no step was taken")
+        return wrong("no step was taken")
     steps, where = _path(finite[: 3 * MOST], lambda x: [refs.score_gradient(model, x, target)])
     if not steps:
-        return Verdict(0.0, "the steps do not lie along the gradient of the target's score")
+        return wrong("the steps do not lie along the gradient of the target's score")
     for _, (g,), (along,) in steps:
         length = np.linalg.norm(g)
         mistake = _size_mistake(along * length, 10.0, 10 * length)
         if mistake:
-            return Verdict(0.0, mistake)
-    with torch.no_grad():
-        scores = model(torch.from_numpy(np.stack([image for image, _, _ in steps] + [finite[where]])))
+            return wrong(mistake)
+    scores = refs.scores(model, np.stack([image for image, _, _ in steps] + [finite[where]]))
     best = scores[:-1].topk(2)
     if ((best.indices[:, 0] == target) & (best.values[:, 0] > best.values[:, 1] + TIE)).any():
-        return Verdict(0.0, "it does not stop when the network is fooled")
+        return wrong("it does not stop when the network is fooled")
     if len(finite) < len(seen):
-        return Verdict(0.0, "the image is not finite")
+        return wrong("the image is not finite")
     if scores[-1, target] < scores[-1].max() - TIE:
-        return Verdict(0.0, "it stops before the network is fooled")
-    return RIGHT if where > len(finite) - BESIDE else Verdict(0.0, "the steps leave the path of the gradient")
+        return wrong("it stops before the network is fooled")
+    return RIGHT if where > len(finite) - BESIDE else wrong("the steps leave the path of the gradient")
 
 
 def _ends(inputs, answers):
@@ -141,9 +134,7 @@ def _ends(inputs, answers):
     steps = len(images) - 1 + (not np.array_equal(images[-1], answers["image"][0]))
     if 98 <= steps <= 101:
         return RIGHT
-    return Verdict(
-        0.0, f"where the target is out of reach it ends after {steps} steps; at most 100 are to be taken"
-    )
+    return wrong(f"where the target is out of reach it ends after {steps} steps; at most 100 are to be taken")
 
 
 def _visualization_inputs(skeleton, rng):
@@ -153,9 +144,8 @@ def _visualization_inputs(skeleton, rng):
     """
     keywords = {"l2_reg": float(rng.uniform(0.02, 0.06)), "learning_rate": float(rng.uniform(5, 15))}
     keywords |= {"num_iterations": 6, "blur_every": 1000, "max_jitter": 0, "show_every": 1000}
-    noise = torch.from_numpy(rng.standard_normal((1, 3, 224, 224)).astype(np.float32))
-    with torch.no_grad():
-        ranked = refs.network(skeleton)(noise)[0].argsort(descending=True)
+    noise = rng.standard_normal((1, 3, 224, 224)).astype(np.float32)
+    ranked = refs.scores(refs.network(skeleton), noise)[0].argsort(descending=True)
     return {"target": int(ranked[rng.integers(0, 20)]), "keywords": keywords}
 
 
@@ -163,7 +153,7 @@ def _visualizes(skeleton, penalty, inputs, answers):
     """Judge the steps of a class visualization: how they climb, or the part of the L2 penalty in them."""
     images, n = answers["images"], inputs["keywords"]["num_iterations"]
     if images.shape[1:] != (3, 224, 224) or len(images) < n:
-        return Verdict(0.0, f"the network was not shown {n} images (1, 3, 224, 224)")
+        return wrong(f"the network was not shown {n} images (1, 3, 224, 224)")
     low, high = (0 - refs.MEAN) / refs.STD, (1 - refs.MEAN) / refs.STD
     model, l2, rate = refs.network(skeleton), inputs["keywords"]["l2_reg"], inputs["keywords"]["learning_rate"]
 
@@ -177,19 +167,19 @@ def _visualizes(skeleton, penalty, inputs, answers):
     paths = (_path(list(images[start : start + 2 * n]), directions, inside)[0] for start in range(1, 1 + BESIDE))
     steps = next((path[: n - 2] for path in paths if len(path) >= n - 2), None)
     if steps is None:
-        return Verdict(0.0, "the steps are not learning_rate * g / |g| with g of score - l2_reg * sum of squares")
+        return wrong("the steps are not learning_rate * g / |g| with g of score - l2_reg * sum of squares")
     for image, (g, _), (along, pull) in steps:
         whole, climb = np.sign(along) * np.linalg.norm(along * g + pull * image), along * np.linalg.norm(g)
         factor = -pull / along / (2 * l2)
         if penalty and not _about(factor, 1, 0.1):
             if abs(factor) < 0.1:
-                return Verdict(0.0, NO_PENALTY)
+                return wrong(NO_PENALTY)
             if factor < 0:
-                return Verdict(0.0, "the L2 penalty has the wrong sign: it is subtracted from the score")
-            return Verdict(0.0, f"the L2 penalty is {factor:.2g} times what it should be: l2_reg * sum of squares")
+                return wrong("the L2 penalty has the wrong sign: it is subtracted from the score")
+            return wrong(f"the L2 penalty is {factor:.2g} times what it should be: l2_reg * sum of squares")
         # Someone may normalise the score's gradient alone, and subtract the penalty apart from it.
         if not _about(climb, rate) and (mistake := _size_mistake(whole, rate, rate * whole / max(along, 1e-12))):
-            return Verdict(0.0, mistake)
+            return wrong(mistake)
     return RIGHT
 
 

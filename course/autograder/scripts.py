@@ -5,9 +5,8 @@ import functools
 import numpy as np
 from PIL import Image
 
-from course.autograder.judging import RIGHT, Verdict
+from course.autograder.judging import RIGHT, Check, Task, Verdict, wrong
 from course.autograder.sandbox import explain_error
-from course.autograder.tasks import Check, Task
 
 NUM, SIDE = 5, 224  # the scripts' photographs
 COARSE = 13  # side of the late layer's maps
@@ -45,15 +44,13 @@ def _captum(method, layer, inputs, answers):
     ended = f"; the script ended with {explain_error(answers['stopped'])}" if answers["stopped"] else ""
     if not calls:
         used = ", ".join(sorted({str(e["method"]) for e in answers["events"] if "method" in e})) or "none"
-        return Verdict(0.0, f"Captum's {method} was not used (used: {used}){ended}")
+        return wrong(f"Captum's {method} was not used (used: {used}){ended}")
     right = [(i, e) for i, e in calls if not layer or e["layer"].startswith(layer)]
     if not right:
-        return Verdict(
-            0.0, f"Captum's {method} was given another layer, '{calls[-1][1]['layer']}' instead of '{layer}'"
-        )
+        return wrong(f"Captum's {method} was given another layer, '{calls[-1][1]['layer']}' instead of '{layer}'")
     targets, labels = [t for _, e in right for t in e["targets"]], inputs["y"].tolist()
     if not any(targets[i : i + len(labels)] == labels for i in range(len(targets))):
-        return Verdict(0.0, f"Captum's {method} was given another target than the photographs' classes{ended}")
+        return wrong(f"Captum's {method} was given another target than the photographs' classes{ended}")
     figures = [event["figure"] for event in answers["events"][right[0][0] :] if "figure" in event]
     if FIGURES[method] in figures or (figures and figures[0] not in {*FIGURES.values(), *OTHERS}):
         return RIGHT
@@ -74,8 +71,8 @@ def _product(inputs, answers):
     if all(is_drawn(product) for product in products):
         return RIGHT
     ended = f" The script ended with {explain_error(answers['stopped'])}" if answers["stopped"] else ""
-    return Verdict(
-        0.0, f"no figure shows the product of Grad-CAM and guided backprop for the photographs' classes.{ended}"
+    return wrong(
+        f"no figure shows the product of Grad-CAM and guided backprop for the photographs' classes.{ended}"
     )
 
 
