@@ -30,6 +30,7 @@ from image_utils.errors import InputError
 from image_utils.writing import save_json, whole_file
 
 SHOWN = 20  # mistakes in the table
+ASSIGNMENT = "Assignment 3"
 
 
 def submissions(folder):
@@ -155,8 +156,11 @@ def write_table(path, records, parts, columns=(), students=()):
     """Write the CSV: the roster's columns or the student's name; the points, of all and of each part; the file.
 
     A student of the roster is whose number, address or name is in the name of the file, as platforms name files.
+    Canvas's column of the assignment ("Assignment 3 (1234)") and its row of possible points are filled.
     """
-    head = [*(columns or ["Student"]), "Assignment 3", *parts, "File", "Note"]
+    column = next((name for name in columns if name.startswith(ASSIGNMENT)), ASSIGNMENT)
+    head = [*(columns or ["Student"]), *([] if column in columns else [column]), *parts, "File", "Note"]
+    possible = max((sum(t["max_score"] for t in found["tests"]) for found in records.values()), default=0)
     left, rows = dict(records), []
     for student in students:
         name = next((name for name in left if _is_of(student, name)), None)
@@ -167,8 +171,10 @@ def write_table(path, records, parts, columns=(), students=()):
         writer.writeheader()
         for student, name, found in rows:
             row = {key: _harmless(value) for key, value in student.items() if key}
+            if "Points Possible" in map(str.strip, row.values()):
+                row[column] = possible
             if found is not None:
-                row |= {part: _points(found, part) for part in parts} | {"Assignment 3": found["score"]}
+                row |= {part: _points(found, part) for part in parts} | {column: found["score"]}
                 row |= {"File": _harmless(name), "Note": _harmless(found["output"].replace("\n", " "))}
             writer.writerow(row)
 

@@ -6,10 +6,11 @@ from course import parts
 from course.autograder.unpack import write_files
 from tests.course.unusual import base
 from tests.course.unusual.losses import LOSSES
+from tests.course.unusual.students import STUDENTS
 from tests.course.unusual.techniques import TECHNIQUES
 from tests.course.unusual.wrong import WRONG
 
-UNUSUAL = [*LOSSES, *TECHNIQUES]
+UNUSUAL = [*LOSSES, *TECHNIQUES, *STUDENTS]
 
 
 def hand_in(folder, files):
