@@ -6,8 +6,8 @@ import pytest
 
 from course.autograder import grade as grading
 from course.autograder.build import make_skeleton
-from course.autograder.grade import grade
-from course.autograder.sandbox import Sandbox
+from course.autograder.grade import all_tasks, grade
+from course.autograder.sandbox import LIMITS, Sandbox
 from course.collect.archive import write_submission
 from course.handout import ROOT, make_handout
 
@@ -51,16 +51,14 @@ def drawn_once():
 
 
 @pytest.fixture
-def marked(sandbox, skeleton):
+def marked(sandbox, skeleton, monkeypatch):
     """Function that marks parts of a submission, with inputs that are always the same; perhaps in other limits."""
 
-    def mark(submission, parts, seed=1, **limits):
-        before = sandbox.limits
-        sandbox.limits = before | limits
-        try:
-            return grade(submission, sandbox, skeleton, parts=tuple(parts), seed=seed)
-        finally:
-            sandbox.limits = before
+    def mark(submission, parts, seed=1, without=(), **limits):
+        monkeypatch.setattr(sandbox, "limits", LIMITS | limits)
+        tasks = [task for task in all_tasks(skeleton, tuple(parts)) if task.call not in without]
+        monkeypatch.setattr(grading, "all_tasks", lambda skeleton, parts: tasks)
+        return grade(submission, sandbox, skeleton, parts=tuple(parts), seed=seed)
 
     return mark
 

@@ -62,7 +62,10 @@ def test_mutant(mutant, sandbox, marked, solution, tmp_path, world):
         (submission / file).write_text(known + text)
     (submission / "style_modules" / "hidden.py").write_text(HIDDEN_LOOP)
     attacked, *others = mutant.points
-    results = [marked(submission, (attacked,), **mutant.limits), *(marked(submission, (part,)) for part in others)]
+    results = [
+        marked(submission, (attacked,), without=mutant.without, **mutant.limits),
+        *(marked(submission, (part,)) for part in others),
+    ]
     points = {part: result.score(part) for part, result in zip(mutant.points, results, strict=True)}
     said = "\n".join(message for result in results for message in result.messages)
     assert points == mutant.points, said

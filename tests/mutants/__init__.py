@@ -22,6 +22,7 @@ class Mutant:
         before: file to lines put in front of it.
         extra: file that the solution does not have to its text.
         limits: of the sandbox, for what would not end by itself.
+        without: calls that are left out, because what they give does not depend on what is wrong.
         needs: what must confine the submission here for `says` to hold: "landlock", "filter" or both.
     """
 
@@ -32,6 +33,7 @@ class Mutant:
     before: dict = field(default_factory=dict)
     extra: dict = field(default_factory=dict)
     limits: dict = field(default_factory=dict)
+    without: tuple = ()
     needs: tuple = ()
 
     def files(self):

@@ -37,7 +37,7 @@ LOSSES = [
     content("content_mean", DIFFERENCE + "return content_weight * d.square().mean()", 0, "mean was taken"),
     content("content_half", DIFFERENCE + "return content_weight * d.square().sum() / 2", 0, "factor 1/2"),
     content(
-        "content_by_the_batch", DIFFERENCE + "return content_weight * d.square().sum() / len(d)", 0, "of images"
+        "content_by_the_batch", DIFFERENCE + "return content_weight * d.square().sum() / len(d)", 2, "of images"
     ),
     content("content_absolute", DIFFERENCE + "return content_weight * d.abs().sum()", 0, "must be squared"),
     content("content_norm", DIFFERENCE + "return content_weight * d.norm()", 0, "root was taken"),

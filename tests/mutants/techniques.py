@@ -33,8 +33,10 @@ A, dA = self.activation_value.detach(), self.gradient_value
 """
 
 
-def cam(name, says, body):
-    return Mutant(f"gradcam_{name}", {CAM: CAM_HEAD + body}, {"gradcam": 1}, says)
+def cam(name, says, body, product=False):
+    """A wrong Grad-CAM; the point for its product with guided backprop, which is right, is counted once."""
+    without = () if product else ("script",)
+    return Mutant(f"gradcam_{name}", {CAM: CAM_HEAD + body}, {"gradcam": int(product)}, says, without=without)
 
 
 SALIENCY_OF = "compute_attributions(Saliency(model), X_tensor, target={})"
@@ -57,7 +59,7 @@ TECHNIQUES = [
     relu("deconvnet", "deconvolution", "dout.clamp(min=0)", 0),
     relu("passes_everything", "everything passes", "dout", 0),
     relu("sign", "not 1", "((dout > 0) & (output > 0)).to(dout.dtype)", 0),
-    cam("without_relu", "ReLU is missing", ALPHA + "cam = (alpha * A).sum(dim=1)"),
+    cam("without_relu", "ReLU is missing", ALPHA + "cam = (alpha * A).sum(dim=1)", product=True),
     cam("relu_too_early", "after the sum", ALPHA + "cam = (alpha * A).clamp(min=0).sum(dim=1)"),
     cam("magnitude", "a ReLU is", ALPHA + "cam = (alpha * A).sum(dim=1).abs()"),
     cam(
