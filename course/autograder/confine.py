@@ -48,22 +48,18 @@ def open_to_others():
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
 
 
-def plan(without=()):
-    """Decide how processes will be confined here, but `without` "landlock" or "filter" if that is asked.
+def plan():
+    """Decide how processes will be confined here.
 
     Returns:
         dict: uid to change to (None: stay), capabilities to keep, version of Landlock, whether to filter.
     """
-    version = max(0, libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
-    landlock = 0 if "landlock" in without else version
+    landlock = max(0, libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
     can_filter = platform.machine() in SYSTEM_CALLS and prctl(PR_GET_SECCOMP, 0) >= 0
-    how = {"uid": None, "keep": 0, "landlock": landlock, "filter": can_filter and "filter" not in without}
-    if os.geteuid() == 0 and open_to_others():
-        how["uid"] = NOBODY
-    elif os.geteuid() == 0 and landlock:
-        # The interpreter lies in a folder of root's. With Landlock the right to read it harms nobody.
-        how |= {"uid": NOBODY, "keep": CAP_DAC_READ_SEARCH}
-    return how
+    # An interpreter in a folder of root's must be readable all the same; with Landlock that right harms nobody.
+    keep = 0 if open_to_others() else CAP_DAC_READ_SEARCH
+    uid = NOBODY if os.geteuid() == 0 and (landlock or not keep) else None
+    return {"uid": uid, "keep": keep if uid else 0, "landlock": landlock, "filter": can_filter}
 
 
 def describe(how):

@@ -50,14 +50,14 @@ class Sandbox:
         description: the same in words.
     """
 
-    def __init__(self, *, without=(), **limits):
-        """Start the warden; `without` is for `confine.plan`, `limits` take the place of those in LIMITS."""
+    def __init__(self, **limits):
+        """Start the warden; `limits` take the place of those in LIMITS."""
         if not sys.platform.startswith("linux"):
             raise InputError("marking confines submissions by means of Linux; elsewhere run it in a container")
         self.limits = LIMITS | limits
         confine.prctl(confine.PR_SET_DUMPABLE, 0)  # nobody else of this user may read this process's memory
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        command = [sys.executable, "-I", str(WARDEN), *without]
+        command = [sys.executable, "-I", str(WARDEN)]
         self._warden = subprocess.Popen(command, env=_environment(), start_new_session=True, cwd="/", **pipes)
         self._folder = Path(tempfile.mkdtemp(prefix="graded-"))
         self._folder.chmod(0o711)  # a submission passes through, and cannot look around

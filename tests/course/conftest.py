@@ -12,7 +12,13 @@ from course.collect.archive import write_submission
 from course.handout import ROOT, make_handout
 
 if not sys.platform.startswith("linux"):
-    collect_ignore = ["test_autograder.py", "test_gradescope.py", "test_mutants.py", "test_sandbox.py"]
+    collect_ignore = [
+        "test_autograder.py",
+        "test_gradescope.py",
+        "test_mutants.py",
+        "test_unusual.py",
+        "test_classroom.py",
+    ]
 
 
 @pytest.fixture(scope="session")
