@@ -60,13 +60,15 @@ def main(arguments=None):
         return
     if args.seed is not None and args.seed < 0:
         raise InputError(f"--seed must be 0 or more, not {args.seed}")
-    if args.csv and not args.submission.is_dir():
-        raise InputError(f"--csv marks a folder of submissions; '{args.submission}' is not a folder")
+    if not args.submission.exists():
+        raise InputError(f"'{args.submission}' does not exist")
+    if args.csv:
+        from course.classroom.marks import mark_class, submissions
+
+        submissions(args.submission)  # refuses what is none before anything is built
     if not SETTINGS.exists():
         mark_in_a_built_one(sys.argv[1:] if arguments is None else arguments, args.parts)
     elif args.csv:
-        from course.classroom.marks import mark_class
-
         options = {"seed": args.seed, "processes": args.processes, "roster": args.roster}
         sys.stdout.write(mark_class(args.submission, args.csv, ROOT / "skeleton", parts=args.parts, **options))
     else:

@@ -34,9 +34,18 @@ ASSIGNMENT = "Assignment 3"
 
 
 def submissions(folder):
-    """List the zips and the folders with code in a folder, sorted: what a class handed in."""
+    """List the zips and the folders with code in a folder, sorted: what a class handed in.
+
+    Raises:
+        InputError: it is not a folder, or there are none.
+    """
+    if not Path(folder).is_dir():
+        raise InputError(f"--csv marks a folder of submissions; '{folder}' is not a folder")
     paths = sorted(Path(folder).iterdir())
-    return [p for p in paths if p.suffix == ".zip" or (p.is_dir() and any(p.rglob("*.py")))]
+    found = [p for p in paths if p.suffix == ".zip" or (p.is_dir() and any(p.rglob("*.py")))]
+    if not found:
+        raise InputError(f"'{folder}' holds no submissions: zips, or folders with code")
+    return found
 
 
 def mark_class(folder, table, skeleton, *, parts, seed=None, processes=None, roster=None):
@@ -58,8 +67,6 @@ def mark_class(folder, table, skeleton, *, parts, seed=None, processes=None, ros
         InputError: nothing to mark, an unusable roster, or nowhere to write.
     """
     handed_in = submissions(folder)
-    if not handed_in:
-        raise InputError(f"'{folder}' holds no submissions: zips, or folders with code")
     records, out = {}, Path(table).with_suffix("")
     students = read_roster(roster) if roster else ([], [])
     waiting = []

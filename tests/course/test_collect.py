@@ -222,6 +222,9 @@ def collect(folder, *arguments):
 
 def test_the_command_names_what_is_wrong_and_force_zips_it(copy):
     put_back(copy)
+    for checks in (copy / "tests" / "public").glob("test_*.py"):
+        if checks.name != "test_losses.py":  # the others pass above
+            checks.unlink()
     loss = copy / "style_modules" / "tv_loss.py"
     looped = "        for _ in range(2):\n            pass\n        return 2 * tv"
     loss.write_text(loss.read_text().replace("        return tv", looped))
