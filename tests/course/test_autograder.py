@@ -202,7 +202,7 @@ def test_an_answer_of_another_form_is_wrong_and_nothing_more(skeleton):
 
     for task in all_tasks(skeleton, parts.EVERY):
         results = Results(task.checks)
-        mark(task, Liar(), None, results, seed=0)
+        mark(task, Liar(), skeleton, results, seed=0)
         assert results.score() == 0
 
 
