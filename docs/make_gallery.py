@@ -64,11 +64,11 @@ def every_technique():
         "guided backprop": colours(details),
         "Grad-CAM": overlay(photos[0], places),
         "guided Grad-CAM": colours(details * places[..., None]),
-        f"fooling image: a {names[STINGRAY]}": np.asarray(fooling),
-        "class visualization: a gorilla": np.asarray(
+        f"seen as a {names[STINGRAY]}": np.asarray(fooling),
+        "a gorilla, as the network likes it": np.asarray(
             open_image(ROOT / "visualization" / "class_visualization" / "366_gorilla_modern.png")
         ),
-        "style transfer": np.asarray(open_image(ROOT / "styles_images" / f"{STYLES[2]}.png")),
+        "style transfer": np.asarray(squared(open_image(ROOT / "styles_images" / f"{STYLES[2]}.png"))),
     }
     titles, tiles = list(pictures), list(pictures.values())
     rows = [drawn(image_grid([tiles[i : i + 4]], column_titles=titles[i : i + 4])) for i in (0, 4)]
@@ -79,6 +79,12 @@ def every_technique():
         board.paste(row, (0, top))
         top += row.height
     return board
+
+
+def squared(img):
+    """Cut the largest square out of the left of a PIL image."""
+    side = min(img.size)
+    return img.crop((0, 0, side, side))
 
 
 def drawn(figure):
