@@ -278,7 +278,7 @@ def report(lines=(), *, quiet=False) -> None:
 def _summary(files, seconds):
     """Say which files were written, a line for each folder, and how long it took."""
     folders: dict[Path, list[str]] = {}
-    for file in dict.fromkeys(files):
+    for file in dict.fromkeys(file for file in files if file.exists()):  # a checkpoint has gone by then
         folders.setdefault(file.parent, []).append(file.name)
     for place, names in folders.items():
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""

@@ -21,6 +21,7 @@ from command_line import assignment_parser, load_inputs, run, show_files
 from image_utils.figures import brightness, colours, image_grid, overlay
 from image_utils.pixels import rescale
 from image_utils.writing import save_figure
+from networks.blank import blank_reasons
 from networks.layers import default_layer, early_layer, find_layer
 from networks.relus import OutOfReach
 from visualizers import GradCam, SaliencyMap
@@ -214,7 +215,8 @@ def captum_layers(inputs, early, early_maps=None):
 
 def overview(inputs, details, heats, pictures):
     """Write the photographs and, below, saliency maps and the pictures of this script; None leaves a row out."""
-    saliency = inputs.each(lambda x, y: SaliencyMap().compute_saliency_maps(x, y, inputs.model))
+    with blank_reasons() as reasons:
+        saliency = inputs.each(lambda x, y: SaliencyMap().compute_saliency_maps(x, y, inputs.model))
     rows = {
         "Photograph": inputs.X,
         "Saliency map": [brightness(m.cpu().numpy()) for m in saliency],
@@ -223,7 +225,8 @@ def overview(inputs, details, heats, pictures):
         "Guided Grad-CAM": pictures,
     }
     rows = {title: row for title, row in rows.items() if row is not None}
-    figure = image_grid(list(rows.values()), column_titles=inputs.titles(), row_titles=list(rows))
+    caption = " ".join(reasons) or None
+    figure = image_grid(list(rows.values()), column_titles=inputs.titles(), row_titles=list(rows), caption=caption)
     save_figure(figure, inputs.out / "overview.png")
 
 
