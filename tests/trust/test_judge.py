@@ -1,0 +1,104 @@
+"""Everything measured at once is what each measure says alone; batches one after another; controls."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from image_utils.errors import InputError
+from tests.no_trace import no_trace
+from tests.small_networks import random_images, tiny_net
+from tests.trust.attributes import gradient_times_input, saliency
+from trust import (
+    class_sensitivity,
+    deletion,
+    efficient_mprt,
+    insertion,
+    max_sensitivity,
+    mu_fidelity,
+    randomised,
+    weight_sensitivity,
+)
+from trust.controls import centred_gaussian, make_controls
+from trust.judge import MEASURES, joined, judge
+from trust.maps import as_maps
+from trust.similarity import map_similarity
+
+FEW = {"steps": 3, "masks": 5, "samples": 2, "seed": 4}
+
+
+def refuses(X, y, model):
+    raise InputError("not for this network")
+
+
+@pytest.fixture(scope="module")
+def case():
+    return tiny_net(), random_images(3, 3, 10, 13, dtype=torch.float64), torch.tensor([2, 0, 6])
+
+
+@pytest.fixture(scope="module")
+def judged(case):
+    methods = {"saliency": saliency, "refuses": refuses, "product": gradient_times_input}
+    with no_trace(*case):
+        return judge(methods, *case, **FEW)
+
+
+def test_each_number_is_what_its_measure_says_alone(case, judged):
+    model, X, y = case
+    _, upper = next(randomised(model, stages=2, order="top_down", seed=4))
+    _, blank = next(randomised(model, stages=1, seed=4))
+    assert judged.names == ["saliency", "product"] and set(judged.numbers) == set(MEASURES) - {"grid"}
+    for m, attribute in enumerate((saliency, gradient_times_input)):
+        one, half, none = (as_maps(attribute(X, y, network), X)[0] for network in (model, upper, blank))
+        assert np.array_equal(judged.maps[m], one)
+        alone = {
+            "deletion": deletion(model, X, y, one[None], steps=3, seed=4)[0],
+            "insertion": insertion(model, X, y, one[None], steps=3, seed=4)[0],
+            "fidelity": mu_fidelity(model, X, y, one[None], count=5, seed=4)[0],
+            "class": class_sensitivity(attribute, model, X, y),
+            "upper": map_similarity(one, half),
+            "weights": map_similarity(one, none),
+            "entropy": efficient_mprt(one, none),
+            "noise": max_sensitivity(attribute, model, X, y, samples=2, seed=4),
+        }
+        for name, wanted in alone.items():
+            np.testing.assert_allclose(judged.numbers[name][m], wanted, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_the_weights_number_is_the_end_of_the_strip(case, judged):
+    model, X, y = case
+    strip = weight_sensitivity(saliency, model, X, y, stages=1, seed=4)
+    np.testing.assert_allclose(judged.numbers["weights"][0], strip.similarity[-1], atol=1e-12)
+
+
+def test_what_cannot_be_computed_is_named_and_the_seconds_are_of_the_others(judged):
+    assert judged.failed == {"refuses": "not for this network"}
+    assert len(judged.seconds) == 2 and all(seconds > 0 for seconds in judged.seconds)
+
+
+def test_batches_are_put_one_after_another(case, judged):
+    model, X, y = case
+    other = judge({"product": gradient_times_input, "saliency": saliency}, model, X[:1], y[:1], **FEW)
+    names, numbers, seconds, failed = joined([judged, other])
+    assert names == ["saliency", "product"] and set(failed) == {"refuses"}
+    for name, rows in numbers.items():
+        assert np.array_equal(rows, np.concatenate([judged.numbers[name], other.numbers[name][::-1]], axis=1)), (
+            name
+        )
+    for m, pair in enumerate(zip(judged.seconds, other.seconds[::-1], strict=True)):
+        assert seconds[m] == pytest.approx((3 * pair[0] + pair[1]) / 4)
+
+
+def test_nothing_to_measure_is_an_error(case):
+    with pytest.raises(InputError, match="no method could be computed: not for this network"):
+        judge({"refuses": refuses}, *case, **FEW)
+
+
+def test_the_hill_is_the_gaussian_a_quarter_of_each_side_wide():
+    (hill,) = centred_gaussian(torch.zeros(1, 3, 8, 12))
+    for i in range(8):
+        for j in range(12):
+            exponent = ((i - 3.5) / 2) ** 2 / 2 + ((j - 5.5) / 3) ** 2 / 2
+            assert hill[i, j] == pytest.approx(math.exp(-exponent), abs=1e-12)
+    assert list(make_controls()) == ["random order", "edges", "centred Gaussian"]
