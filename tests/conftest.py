@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = Path(os.environ.get("COURSE_REFERENCE", ROOT.parent / "shared" / "reference"))
 
 if os.environ.get("PYTEST_XDIST_WORKER"):
-    torch.set_num_threads(1)  # one process a core is faster than two processes of two threads
+    # One process a core is faster than two of two threads each, kernels of notebooks and scripts among them: their
+    # threads wait for one another by spinning, and two such kernels on two cores took ten times as long.
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 if os.environ.get("TESTS_WITHOUT_ONEDNN"):
     torch.backends.mkldnn.set_flags(False)  # tests/on_other_machines asks for it
 
