@@ -34,9 +34,14 @@ LOCAL = re.compile(r"(http://127\.0\.0\.1:\d+/|data:|blob:)")
 
 @contextlib.contextmanager
 def serving(*arguments):
-    """Run page.py; yields its address."""
-    command = [sys.executable, ROOT / "page.py", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    """Run page.py with as many threads as here, on which the last bits and so a picture's ascent depend.
+
+    Yields:
+        Its address, and the process.
+    """
+    command, threads = [sys.executable, ROOT / "page.py", *arguments], str(torch.get_num_threads())
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         try:
             yield re.search(r"http://\S+", process.stdout.readline())[0], process
         finally:
