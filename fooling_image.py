@@ -128,7 +128,7 @@ def draw(args, inputs, x, target, found):
         [[photograph.clip(0, 1), fooled.clip(0, 1), shown]],
         column_titles=[*titles, f"difference x {factor}"],
         caption=f"By {how}: L2 {np.linalg.norm(difference):.2f}, at most "
-        f"{LEVELS * np.abs(difference).max():.0f} of {LEVELS} levels. Grey: no change.{known}",
+        f"{LEVELS * np.abs(difference).max():.0f} levels. Grey: no change.{known}",
     )
     save_figure(figure, inputs.out / "fooling_image.png")
 

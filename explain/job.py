@@ -109,11 +109,11 @@ def explain_folder(args):
     table = args.labels not in ("top1", "from-folder")
     settings = {
         "folder": printable(folder),
+        "network": args.network,  # before what follows from it: the first that differs is named
+        "weights": weights,
         "limit": args.limit,
         "methods": list(methods),
         "layer": layer,
-        "network": args.network,
-        "weights": weights,
         **{name: getattr(args, name) for name in ("mean", "std", "num_classes", "names") if getattr(args, name)},
         "labels": hashlib.sha256(Path(args.labels).read_bytes()).hexdigest() if table else args.labels,
         "save": args.save,

@@ -91,6 +91,7 @@ OWN = {
         (["--index", "-1"], "--index"),
         (["--compare", "0"], "--compare"),
         (["--method", "magic"], "--method"),
+        (["--steps", "0"], "steps must be at least 1, not 0"),
         (["--verify", "nowhere.png"], "does not exist"),
     ],
     "class_visualization": [

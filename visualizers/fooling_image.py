@@ -141,8 +141,9 @@ class FoolingImage:
         target = torch.tensor(class_indices(target_y, X))
         if X.shape[1] != 3:
             raise InputError(f"8-bit images have 3 channels; X has {X.shape[1]}")
-        if operator.index(steps) < 1 or operator.index(batch_size) < 1:
-            raise InputError(f"steps and batch_size must be at least 1, not {steps} and {batch_size}")
+        for name, count in (("steps", steps), ("batch_size", batch_size)):
+            if operator.index(count) < 1:
+                raise InputError(f"{name} must be at least 1, not {count}")
         if not 0 < margin < float("inf"):
             raise InputError(f"margin must be a positive number, not {margin}")
         with untouched(model, X):

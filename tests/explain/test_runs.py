@@ -218,6 +218,7 @@ def test_two_runs_into_one_folder_are_refused(folder, finished):
         (("--batch-size", 5), "another batch_size"),
         (("--limit", 5), "another limit"),
         (("--weights", "random"), "another weights"),
+        (("--network", "squeezenet1_0", "--weights", "random"), "another network"),
     ],
 )
 def test_a_resume_with_other_settings_is_refused(folder, finished, change, word):
