@@ -257,7 +257,7 @@ def test_read(visit):
 
 
 def bad_files(folder):
-    """Files that are no photograph, each with a part of the sentence that refuses it."""
+    """Files that are not photographs, each with a part of the sentence that refuses it."""
     (folder / "letter.jpg").write_text("this is a letter")
     (folder / "large.jpg").write_bytes(bytes(40_000_000))
     (folder / "drawing.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
