@@ -6,7 +6,8 @@
 
 Each mutant is one change in a copy of the tree: a comparison or an operation swapped, a number moved by one, a
 truth value turned round, a condition negated, a call left out, a result replaced by None. The tests that import
-the module run until one fails; a mutant under which all pass has survived. Nothing is done twice: results are kept
+the module run until one fails; a mutant under which all pass has survived. A test that fails without its mutant,
+too, ends the run with its name. Nothing is done twice: results are kept
 in --results, and the same command goes on where it was. Whether a survivor does harm is for a person to judge.
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = ("tests", "benchmarks", "docs", "distribution", "report")
 SECONDS = 600  # of processor time for the tests of a mutant, which may have no end
+FAILED = ".failed"  # file in the copied tree
 SWAPS = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -138,18 +140,46 @@ def tests_of(file):
 
 
 def survives(tree, mutant):
-    """Run the tests of a mutant in a process of its own; returns whether they all passed."""
-    file = tree / mutant.file
+    """Run the tests of a mutant; returns whether they all passed.
+
+    Raises:
+        SystemExit: the test that failed does so without the mutant, too, and so says nothing about it.
+    """
+    file, failed = tree / mutant.file, tree / FAILED
     source = file.read_text()
-    child = 0
+    failed.unlink(missing_ok=True)
     try:
         file.write_text(mutant.apply(source))
-        child = os.fork()
-        if child == 0:
-            _run_tests(tree, tests_of(mutant.file))
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        if pass_in_a_process(tree, tests_of(mutant.file)):
+            return True
     finally:
         file.write_text(source)
+    test = failed.read_text() if failed.exists() else ""  # none where the process was ended from outside
+    if test and not pass_in_a_process(tree, [test, *(() if "::" in test else ("--collect-only",))]):
+        raise SystemExit(f"{test} fails without a mutant, too")
+    return False
+
+
+def pass_in_a_process(tree, arguments):
+    """Run pytest in a process of its own; returns whether all passed."""
+    child = os.fork()
+    if child == 0:
+        _run_tests(tree, arguments)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+class _Witness:
+    """A plugin of pytest that writes down which test, or file that could not be collected, failed first."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def pytest_runtest_logreport(self, report):
+        """Called by pytest after each phase of a test."""
+        if report.failed and not self.file.exists():
+            self.file.write_text(report.nodeid)
+
+    pytest_collectreport = pytest_runtest_logreport
 
 
 def _run_tests(tree, tests):
@@ -166,7 +196,8 @@ def _run_tests(tree, tests):
         os.dup2(silent, 2)
         import pytest
 
-        status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+        options = ["-x", "-q", "-p", "no:cacheprovider"]
+        status = int(pytest.main([*options, *tests], plugins=[_Witness(tree / FAILED)]))
     finally:
         os._exit(status)
 
