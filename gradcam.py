@@ -173,8 +173,8 @@ def captum_layers(inputs, early, early_maps=None):
     # The names of the course's skeleton, for its students:
     out, X, y, class_names = inputs.out, inputs.X, inputs.y, inputs.class_names  # noqa: F841
     X_tensor, y_tensor = inputs.tensors()
-    model = private_copy(inputs.model)
-    layer = find_layer(model, early)
+    model, swift = private_copy(inputs.model), private_copy(inputs.channels_last)  # swift: for many passes
+    layer, same_layer = find_layer(model, early), find_layer(swift, early)
     with quiet():
         layer_act = LayerActivation(model, layer)
         layer_act_attr = compute_attributions(layer_act, X_tensor)
@@ -189,7 +189,11 @@ def captum_layers(inputs, early, early_maps=None):
     with quiet():
         cam = compute_attributions(LayerGradCam(model, layer), X_tensor, target=y_tensor, relu_attributions=True)
         conductance = compute_attributions(
-            LayerConductance(model, layer), X_tensor, target=y_tensor, n_steps=STEPS, internal_batch_size=BATCH
+            LayerConductance(swift, same_layer),
+            X_tensor,
+            target=y_tensor,
+            n_steps=STEPS,
+            internal_batch_size=BATCH,
         )
     gains = inputs.gains()
     gap = max(abs(a.sum().item() - g) for a, g in zip(conductance, gains, strict=True))

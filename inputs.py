@@ -1,5 +1,6 @@
 """What a script works on: the network, the photographs, and what the network says of these, computed once."""
 
+import copy
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from image_utils.pixels import to_input
+from networks.precision import memory_layout
 from networks.scores import first_scores
 
 BATCH = 16  # photographs in one pass; more need more memory and save no time
@@ -55,6 +57,14 @@ class Inputs:
             InputError: the network does not take such photographs.
         """
         return self.each(lambda x, _: first_scores(self.model, x).cpu())
+
+    @functools.cached_property
+    def channels_last(self) -> torch.nn.Module:
+        """The network with weights of its own, the channels last where it takes that: on a CPU passes of many
+        images then need 0.6 of the time. Sums run in another order, so results agree to rounding.
+        """
+        twin = copy.deepcopy(self.model)
+        return twin.to(memory_format=memory_layout(self.model, self.batches[0][:1]))
 
     def each(self, function) -> list:
         """Apply `function(x, y)` to the batches and their labels; returns one result a photograph."""

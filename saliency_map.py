@@ -89,10 +89,9 @@ def captum_integrated_gradients(inputs):
     The baseline, zero after normalisation, is ImageNet's mean colour. An image's attributions should sum to what
     its score gains over the baseline's.
     """
-    model = inputs.model
+    method = IntegratedGradients(inputs.channels_last)
 
     def attribute(x, y):
-        method = IntegratedGradients(model)
         return compute_attributions(method, x, target=y, n_steps=STEPS, internal_batch_size=BATCH).detach()
 
     maps = inputs.one_by_one(attribute, "Integrated Gradients")
@@ -111,12 +110,12 @@ def captum_integrated_gradients(inputs):
 
 def captum_occlusion(inputs):
     """Captum's Occlusion: slide a square of the mean colour over the image and note what the score loses."""
-    model = inputs.model
+    method = Occlusion(inputs.channels_last)
 
     def attribute(x, y):
         window, step = (x.shape[1], WINDOW, WINDOW), (x.shape[1], STRIDE, STRIDE)
         return compute_attributions(
-            Occlusion(model),
+            method,
             x,
             target=y,
             sliding_window_shapes=window,
