@@ -22,6 +22,7 @@ from networks.devices import choose_device
 GROUPS = {
     "attribution": "benchmarks.attribution",
     "style": "benchmarks.style",
+    "vgg19": "benchmarks.style_vgg19",
     "ascents": "benchmarks.ascents",
 }
 TABLES = {

@@ -62,9 +62,9 @@ def measure_rows(*, rounds=7, device="cpu", sizes=SIZES):
         yield Row(f"style transfer, a step at {size} pixels, {torch.device(device).type}", times, notes)
 
 
-def objective(cnn, content, style, precision):
+def objective(cnn, content, style, precision, settings=COURSE_SETTINGS[SETTING]):
     """Return the function from an image to its losses by name, targets computed."""
-    s = {key: COURSE_SETTINGS[SETTING][key] for key in WEIGHTS}
+    s = {key: settings[key] for key in WEIGHTS}
     losses = Losses(cnn, *s.values(), ContentLoss(), StyleLoss(), TotalVariationLoss(), precision)
     return losses.objective(content, [style], [1.0])
 
