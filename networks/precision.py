@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from image_utils.errors import InputError
+from image_utils.errors import InputError, one_of
 
 PRECISIONS = ("float32", "fast", "bf16")
 
@@ -32,8 +32,7 @@ def arithmetic(precision: str, X: torch.Tensor) -> Iterator[torch.Tensor]:
     Raises:
         InputError: no such precision, or a network that reshapes maps by view().
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    one_of(PRECISIONS, precision=precision)
     if precision == "float32":
         yield X.clone()
         return

@@ -22,7 +22,6 @@ This is the course's recipe. What the field has learnt since is in `visualizers.
     spider = ClassVisualization().create_class_visualization(76, names, model, torch.FloatTensor, recipe="modern")
 """
 
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from PIL import Image
 from torch import nn
 
 from image_utils.blur import blur_image
-from image_utils.errors import InputError, at_least
+from image_utils.errors import InputError, at_least, check_keywords, one_of
 from image_utils.figures import image_grid
 from image_utils.pixels import deprocess, to_normalised
 from image_utils.writing import save_figure
@@ -121,22 +120,20 @@ class ClassVisualization:
         show_every = kwargs.pop("show_every", 25)
         generate_plots = kwargs.pop("generate_plots", True)
         at_least(1, show_every=show_every)
+        one_of(RECIPES, recipe=recipe)
         target_y = class_index(target_y)
         start = Start(model, size=size, seed=seed, dtype=dtype)
         if generate_plots:
             callback = plotting(callback, class_names, target_y, show_every, recipe, Path(out))
         if recipe == "modern":
-            check_keywords(recipe, kwargs, keyword_only(ascend_spectrum))
+            check_keywords(f"the {recipe} recipe", kwargs, keyword_only(ascend_spectrum))
             return to_picture(ascend_spectrum(model, target_y, start, callback=callback, **kwargs), recipe)
-        if recipe != "course":
-            raise InputError(f"there is no recipe {recipe!r}; choose {' or '.join(RECIPES)}")
-
         l2_reg = kwargs.pop("l2_reg", 1e-3)
         learning_rate = kwargs.pop("learning_rate", 25)
         num_iterations = kwargs.pop("num_iterations", 100)
         blur_every = kwargs.pop("blur_every", 10)
         max_jitter = kwargs.pop("max_jitter", 16)
-        check_keywords(recipe, kwargs, COURSE_KEYWORDS)
+        check_keywords(f"the {recipe} recipe", kwargs, COURSE_KEYWORDS)
         at_least(1, num_iterations=num_iterations, blur_every=blur_every)
         at_least(0, l2_reg=l2_reg, learning_rate=learning_rate, max_jitter=max_jitter)
 
@@ -222,12 +219,3 @@ def keyword_only(function) -> tuple[str, ...]:
     """List a function's keyword-only arguments but `callback`."""
     parameters = inspect.signature(function).parameters.items()
     return tuple(name for name, p in parameters if p.kind is p.KEYWORD_ONLY and name != "callback")
-
-
-def check_keywords(recipe, given, known):
-    """Raise TypeError, naming the nearest that there is, for a keyword that a recipe does not take."""
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise TypeError(f"the {recipe} recipe takes no keyword '{name}'; {hint}")

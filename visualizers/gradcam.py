@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from image_utils.errors import InputError
+from image_utils.errors import InputError, one_of
 from image_utils.pixels import rescale
 from networks.blank import warn_if_blank
 from networks.layers import default_layer, find_layer, grid_of, maps_kept
@@ -155,8 +155,8 @@ class GradCam:
             Selvaraju et al. 2017, section 3.
         """
         check_images(X_tensor)
-        check_choice("upsampling", upsampling, (*UPSAMPLING, None))
-        check_choice("normalize", normalize, ("batch", "image", None))
+        one_of((*UPSAMPLING, None), upsampling=upsampling)
+        one_of(("batch", "image", None), normalize=normalize)
         conv_module = find_layer(gc_model, default_layer(gc_model, X_tensor) if layer is None else layer)
         self = copy.copy(self)  # threads that share this object keep their own two values
         grid = grid_of(X_tensor, reshape)
@@ -256,10 +256,3 @@ def stretched(cams: np.ndarray) -> np.ndarray:
 def to_array(maps: torch.Tensor | np.ndarray) -> np.ndarray:
     """Turn maps of any kind into a float32 ndarray."""
     return torch.as_tensor(maps).detach().float().cpu().numpy()
-
-
-def check_choice(name: str, value: object, choices: tuple) -> None:
-    """Raise InputError, naming what there is, unless a value is one of the choices."""
-    if value not in choices:
-        known = ", ".join(repr(choice) for choice in choices)
-        raise InputError(f"{name} must be one of {known}, not {value!r}")
