@@ -39,19 +39,43 @@ CAPTUM = {  # methods that take a network and images, with the arguments of thei
 }
 
 
+class Product:
+    """A method whose map is the magnitude of two others' product; whoever has these need not compute them again.
+
+    Attributes:
+        factors: these methods.
+    """
+
+    def __init__(self, *factors: Attribute):
+        self.factors = factors
+
+    def __call__(self, X, y, model) -> np.ndarray:
+        """Compute the factors' maps, and from them this method's."""
+        return self.combine(*(factor(X, y, model) for factor in self.factors))
+
+    def combine(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Make this method's maps from those of the factors, all (N, H, W)."""
+        return np.abs(one * other)
+
+
 def _ours(layer):
     cam, where = GradCam(), {"layer": layer, "normalize": None}
+
+    def guided_backprop(X, y, model):
+        return np.abs(cam.guided_backprop(X, y, model, functional="guide")).max(-1)
+
+    def gradcam(X, y, model):
+        return cam.grad_cam(X, y, model, **where)
+
     return {
         "saliency": lambda X, y, model: SaliencyMap().compute_saliency_maps(X, y, model),
         "smoothgrad": lambda X, y, model: smoothgrad(X, y, model, samples=STEPS).abs().amax(1),
         "integrated_gradients": lambda X, y, model: integrated_gradients(X, y, model, steps=STEPS).sum(1),
-        "guided_backprop": lambda X, y, model: _largest(cam.guided_backprop(X, y, model, functional="guide")),
-        "gradcam": lambda X, y, model: cam.grad_cam(X, y, model, **where),
+        "guided_backprop": guided_backprop,
+        "gradcam": gradcam,
         "hires_cam": lambda X, y, model: hires_cam(X, y, model, **where),
         "layer_cam": lambda X, y, model: layer_cam(X, y, model, **where),
-        "guided_gradcam": lambda X, y, model: _largest(
-            cam.guided_grad_cam(X, y, model, functional="guide", **where)
-        ),
+        "guided_gradcam": Product(gradcam, guided_backprop),  # whose largest channel is that of the product
         "occlusion": lambda X, y, model: occlusion(X, y, model, window=WINDOW, stride=WINDOW // 2),
         "rise": lambda X, y, model: rise(X, y, model, count=MASKS),
     }
@@ -106,7 +130,3 @@ def captum_attribute(name) -> Attribute:
                 raise InputError(f"Captum's {kind} does not work on this network: {reason}") from None
 
     return attribute
-
-
-def _largest(details):
-    return np.abs(details).max(-1)

@@ -79,10 +79,10 @@ def test_passes_are_counted_and_shared(written):
 
     Deletion and insertion: 2 ends and 2 images between for each of 5 maps; mu-fidelity: 5 masks and the image,
     once; the mosaic's 20 candidates and the runner-up. The rest are maps: of each method for the photograph, its
-    runner-up, two random networks, one draw of noise, the strip's first map and its stage, the mosaic's 4 cells.
+    runner-up, two random networks, one draw of noise, the mosaic's 4 cells; the strip's two are among these.
     """
     passes = table(written)["passes"]
-    maps = 2 * (1 + 1 + 2 + 1 + 2 + 4)
+    maps = 2 * (1 + 1 + 2 + 1 + 4)
     assert passes["forward"] == 2 * (2 + 2 * 5) + 6 + 20 + 1 + maps
     assert passes["with a backward pass"] == maps
 

@@ -27,7 +27,7 @@ def class_sensitivity(attribute: Attribute, model, X, y, *, maps=None, other=Non
     Costs one computation of the maps, two where `maps` is not given.
 
     Args:
-        attribute: function (X, y, model) -> maps (N, H, W).
+        attribute: function (X, y, model) -> maps (N, H, W), or (M, N, H, W) of M methods.
         model: classification network (N, C, H, W) -> (N, classes); left as it was.
         X: float Tensor (N, C, H, W), normalised, on the model's device.
         y: int64 Tensor (N,), the classes.
@@ -35,14 +35,16 @@ def class_sensitivity(attribute: Attribute, model, X, y, *, maps=None, other=Non
         other: int64 Tensor (N,), the classes to compare with; None for `runners_up`.
 
     Returns:
-        float64 ndarray (N,), -1 to 1; the smaller, the more the map depends on the class. NaN where a map is flat.
+        float64 ndarray (N,), or (M, N), -1 to 1; the smaller, the more the map depends on the class. NaN where a
+        map is flat.
 
     Raises:
         InputError: shapes, dtypes or labels do not fit, a map is not finite, or there is one class only.
     """
     other = runners_up(model, X, y) if other is None else other
     maps = attribute(X, y, model) if maps is None else maps
-    return map_similarity(as_maps(maps, X)[0], as_maps(attribute(X, other, model), X)[0])
+    similarity = map_similarity(as_maps(maps, X), as_maps(attribute(X, other, model), X))
+    return similarity if np.ndim(maps) == 4 else similarity[0]
 
 
 def runners_up(model, X, y) -> torch.Tensor:

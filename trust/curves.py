@@ -28,7 +28,7 @@ from trust.maps import as_maps
 BLUR = 1 / 20  # of the shorter side: the blur's standard deviation, 11 pixels of 224
 
 
-def deletion(model, X, y, maps, *, baseline=None, steps=24, softmax=True, seed=0, batch=16) -> np.ndarray:
+def deletion(model, X, y, maps, *, baseline=None, steps=24, softmax=True, seed=0, batch=None) -> np.ndarray:
     """Compute the area under the class's probability while the map's pixels are deleted, the highest first.
 
     Costs steps - 1 forward passes for each map, and 2 for each image.
@@ -43,7 +43,7 @@ def deletion(model, X, y, maps, *, baseline=None, steps=24, softmax=True, seed=0
         steps: parts into which the pixels are divided.
         softmax: whether to follow the class's probability, as the paper does, or its score.
         seed: of the order among equal values.
-        batch: images in a forward pass.
+        batch: images in a forward pass; None for what suits the device.
 
     Returns:
         float64 ndarray (N,), or (M, N): areas in [0, 1], or in score units; smaller is better.
@@ -59,7 +59,7 @@ def deletion(model, X, y, maps, *, baseline=None, steps=24, softmax=True, seed=0
     return _areas(curves, maps)
 
 
-def insertion(model, X, y, maps, *, baseline=None, steps=24, softmax=True, seed=0, batch=16) -> np.ndarray:
+def insertion(model, X, y, maps, *, baseline=None, steps=24, softmax=True, seed=0, batch=None) -> np.ndarray:
     """Compute the area under the class's probability while the map's pixels come back, the highest first.
 
     Arguments, costs and result are those of `deletion`, but for `baseline`: what the image starts from; None for
@@ -70,7 +70,7 @@ def insertion(model, X, y, maps, *, baseline=None, steps=24, softmax=True, seed=
     return _areas(curves, maps)
 
 
-def score_curves(model, start, end, y, maps, *, steps=24, softmax=True, seed=0, batch=16) -> np.ndarray:
+def score_curves(model, start, end, y, maps, *, steps=24, softmax=True, seed=0, batch=None) -> np.ndarray:
     """Follow the score while images turn into others, pixel by pixel in the order of a map.
 
     Args:

@@ -109,16 +109,16 @@ def mosaics_of(X, chosen, *, shrink=False) -> torch.Tensor:
 def grid_pointing(attribute: Attribute, model, mosaics, classes) -> np.ndarray:
     """Compute each cell's share of the positive attribution for its class.
 
-    Costs four computations of the maps of each mosaic.
+    Costs four maps of each mosaic, computed together: what needs the image alone may be shared.
 
     Args:
-        attribute: function (X, y, model) -> maps (N, H, W).
+        attribute: function (X, y, model) -> maps (N, H, W), or (M, N, H, W) of M methods.
         model: classification network; left as it was.
         mosaics: float Tensor (G, C, H, W), of `make_mosaics`.
         classes: int64 Tensor (G, 4), the classes of the cells in reading order.
 
     Returns:
-        float64 ndarray (4 G,), 0 to 1, chance 0.25. NaN where nothing in the map is positive.
+        float64 ndarray (4 G,), or (M, 4 G), 0 to 1, chance 0.25. NaN where nothing in the map is positive.
 
     Raises:
         InputError: shapes, dtypes or labels do not fit, or a map is not finite.
@@ -127,11 +127,15 @@ def grid_pointing(attribute: Attribute, model, mosaics, classes) -> np.ndarray:
         Rao et al. 2022, section 3.1.
     """
     check_images(mosaics)
-    shares = [
-        share_of_cells(as_maps(attribute(mosaics, classes[:, cell], model), mosaics)[0])[:, cell]
-        for cell in range(CELLS)
-    ]
-    return np.stack(shares, axis=1).reshape(-1)
+    shares = []
+    for mosaic, labels in zip(mosaics.split(1), classes, strict=True):
+        same = mosaic.repeat(CELLS, 1, 1, 1).contiguous(memory_format=memory_order(mosaics))
+        maps = attribute(same, labels, model)
+        several = np.ndim(maps) == 4
+        cells = share_of_cells(as_maps(maps, same).reshape(-1, *same.shape[2:])).reshape(-1, CELLS, CELLS)
+        shares.append(cells.diagonal(axis1=1, axis2=2))
+    shares = np.concatenate(shares, axis=1)
+    return shares if several else shares[0]
 
 
 def share_of_cells(maps) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 The maps of a method are computed once for the measures that take maps. Deletion and insertion share the first and
 the last image of their curves, mu-fidelity its masks and passes, among all methods; class and weights their
-runner-up and their random network; efficient MPRT takes the maps of the last stage of the weights.
+runner-up and their random network; efficient MPRT takes the maps of the last stage of the weights. A method that
+is the product of others (guided Grad-CAM) gets its maps from theirs; its seconds are those of the map alone.
 """
 
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from image_utils.errors import InputError
-from trust.class_sensitivity import class_sensitivity, runners_up
+from trust.class_sensitivity import class_sensitivity
 from trust.curves import deletion, insertion
 from trust.grid_pointing import grid_pointing
 from trust.maps import Attribute, as_maps
@@ -66,6 +67,7 @@ class Judged:
     Attributes:
         names: M names of the methods that could be computed.
         maps: float64 ndarray (M, N, H, W).
+        random_maps: float64 ndarray (M, N, H, W), of the network without any of its weights.
         numbers: for each measure an ndarray (M, N), one number a photograph.
         seconds: M floats, seconds a photograph for the map alone.
         failed: for the methods that could not be computed, why.
@@ -73,6 +75,7 @@ class Judged:
 
     names: list[str]
     maps: np.ndarray
+    random_maps: np.ndarray
     numbers: dict[str, np.ndarray]
     seconds: list[float]
     failed: dict[str, str]
@@ -121,25 +124,50 @@ def judge(
     ):
         tell(name)
         numbers[name] = measure(model, X, y, stacked, seed=seed, **options)
-    numbers |= _sensitivities(chosen, stacked, model, X, y, samples, seed, tell)
-    return Judged(list(maps), stacked, numbers, seconds, failed)
 
+    def together(X, y, model):
+        return maps_of(chosen, X, y, model)
 
-def _sensitivities(methods, maps, model, X, y, samples, seed, tell):
-    """Compute what needs the maps anew: for another class, other weights, other pixels."""
-    other = runners_up(model, X, y)
+    common = {"model": model, "X": X, "y": y, "maps": stacked}
+    tell("class")
+    numbers["class"] = class_sensitivity(together, **common)
+    tell("weights")
     _, upper = next(randomised(model, stages=2, order="top_down", seed=seed))
+    numbers["upper"] = map_similarity(stacked, together(X, y, upper))
     _, random = next(randomised(model, stages=1, seed=seed))
-    numbers = {name: [] for name in ("class", "upper", "weights", "entropy", "noise")}
-    for (name, attribute), one in zip(methods.items(), maps, strict=True):
-        tell(f"sensitivity of {name}")
-        numbers["class"].append(class_sensitivity(attribute, model, X, y, maps=one, other=other))
-        half, none = (as_maps(attribute(X, y, network), X)[0] for network in (upper, random))
-        numbers["upper"].append(map_similarity(one, half))
-        numbers["weights"].append(map_similarity(one, none))
-        numbers["entropy"].append(efficient_mprt(one, none))
-        numbers["noise"].append(max_sensitivity(attribute, model, X, y, maps=one, samples=samples, seed=seed))
-    return {name: np.stack(rows) for name, rows in numbers.items()}
+    random_maps = together(X, y, random)
+    numbers["weights"] = map_similarity(stacked, random_maps)
+    numbers["entropy"] = np.stack([efficient_mprt(*pair) for pair in zip(stacked, random_maps, strict=True)])
+    tell("noise")
+    numbers["noise"] = max_sensitivity(together, **common, samples=samples, seed=seed)
+    return Judged(list(maps), stacked, random_maps, numbers, seconds, failed)
+
+
+def maps_of(methods: dict[str, Attribute], X, y, model) -> np.ndarray:
+    """Compute the maps of several methods; what one is made from, and is among them too, is computed once.
+
+    Args:
+        methods: functions (X, y, model) -> maps (N, H, W) by name. One that makes its maps from those of others
+            has these functions as `factors`, and does it by `combine`.
+        X: float Tensor (N, C, H, W), normalised, on the model's device.
+        y: int64 Tensor (N,), the classes to explain.
+        model: classification network.
+
+    Returns:
+        float64 ndarray (M, N, H, W).
+    """
+    found = {}
+
+    def compute(attribute):
+        if attribute not in found:
+            factors = getattr(attribute, "factors", ())
+            if factors and all(factor in methods.values() for factor in factors):
+                found[attribute] = attribute.combine(*map(compute, factors))
+            else:
+                found[attribute] = as_maps(attribute(X, y, model), X)[0]
+        return found[attribute]
+
+    return np.stack([compute(attribute) for attribute in methods.values()])
 
 
 def joined(parts: list[Judged]) -> tuple[list[str], dict[str, np.ndarray], list[float], dict[str, str]]:
@@ -179,8 +207,5 @@ def judge_mosaics(methods: dict[str, Attribute], model, mosaics, classes, *, tel
     Returns:
         float64 ndarray (M, 4 G), one number a photograph of a mosaic.
     """
-    shares = []
-    for name, attribute in methods.items():
-        tell(f"grid game, {name}")
-        shares.append(grid_pointing(attribute, model, mosaics, classes))
-    return np.stack(shares)
+    tell("grid game")
+    return grid_pointing(lambda *call: maps_of(methods, *call), model, mosaics, classes)

@@ -29,7 +29,7 @@ def max_sensitivity(
     Costs `samples` computations of the maps, one more where `maps` is not given.
 
     Args:
-        attribute: function (X, y, model) -> maps (N, H, W).
+        attribute: function (X, y, model) -> maps (N, H, W), or (M, N, H, W) of M methods.
         model: classification network (N, C, H, W) -> (N, classes); left as it was.
         X: float Tensor (N, C, H, W), normalised, on the model's device.
         y: int64 Tensor (N,), the classes.
@@ -41,7 +41,7 @@ def max_sensitivity(
         seed: of the noise.
 
     Returns:
-        float64 ndarray (N,), at least 0. NaN for a map of zeros.
+        float64 ndarray (N,), or (M, N), at least 0. NaN for a map of zeros.
 
     Raises:
         InputError: shapes, dtypes or labels do not fit, or a map is not finite.
@@ -54,10 +54,11 @@ def max_sensitivity(
         if samples < 1:
             raise InputError(f"samples must be at least 1, not {samples}")
         noise = radius * (2 * torch.rand(samples, *X.shape[1:], generator=make_generator(seed)) - 1)
-    maps = as_maps(attribute(X, y, model) if maps is None else maps, X)[0]
-    largest = np.zeros(len(X))
+    maps = attribute(X, y, model) if maps is None else maps
+    several, maps = np.ndim(maps) == 4, as_maps(maps, X)
+    largest, scale = np.zeros(maps.shape[:2]), np.linalg.norm(maps.reshape(*maps.shape[:2], -1), axis=2)
     for delta in noise.to(X):
-        changed = as_maps(attribute(X + delta, y, model), X)[0]
-        largest = np.maximum(largest, np.linalg.norm((changed - maps).reshape(len(X), -1), axis=1))
-    scale = np.linalg.norm(maps.reshape(len(X), -1), axis=1)
-    return np.divide(largest, scale, out=np.full(len(X), np.nan), where=scale > 0)
+        changed = as_maps(attribute(X + delta, y, model), X) - maps
+        largest = np.maximum(largest, np.linalg.norm(changed.reshape(*scale.shape, -1), axis=2))
+    change = np.divide(largest, scale, out=np.full(scale.shape, np.nan), where=scale > 0)
+    return change if several else change[0]

@@ -25,7 +25,19 @@ from trust.similarity import rank_correlation
 
 
 def mu_fidelity(
-    model, X, y, maps, *, masks=None, count=128, cells=7, share=0.2, baseline=0.0, softmax=False, seed=0, batch=16
+    model,
+    X,
+    y,
+    maps,
+    *,
+    masks=None,
+    count=128,
+    cells=7,
+    share=0.2,
+    baseline=0.0,
+    softmax=False,
+    seed=0,
+    batch=None,
 ) -> np.ndarray:
     """Correlate what a map says of sets of regions with what the score loses without them.
 
@@ -43,7 +55,7 @@ def mu_fidelity(
         baseline: number or Tensor (C, H, W) that replaces what is masked; zero is the mean colour.
         softmax: whether to follow the class's probability instead of its score.
         seed: of the sets.
-        batch: images in a forward pass.
+        batch: images in a forward pass; None for what suits the device.
 
     Returns:
         float64 ndarray (N,), or (M, N): -1 to 1, larger is better. NaN for a map that is flat, and where the score

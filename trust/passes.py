@@ -1,7 +1,7 @@
 """Counting how often a network runs."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,11 +21,12 @@ class Passes:
 
 
 @contextlib.contextmanager
-def counted(model) -> Iterator[Passes]:
+def counted(model, tell: Callable[[int], object] | None = None) -> Iterator[Passes]:
     """Count the images that go through a network, and through copies made of it, inside the block.
 
     Args:
         model: nn.Module; left as it was.
+        tell: called with the count before each pass; what it raises ends the computation.
 
     Yields:
         Passes, counting.
@@ -36,6 +37,8 @@ def counted(model) -> Iterator[Passes]:
         images = len(args[0])
         passes.forward += images
         passes.differentiated += images * torch.is_grad_enabled()
+        if tell is not None:
+            tell(passes.forward)
 
     handle = model.register_forward_pre_hook(note)
     try:

@@ -52,11 +52,21 @@ class Strip:
 
 
 def weight_sensitivity(
-    attribute: Attribute, model, X, y, *, maps=None, networks=None, stages=None, order="bottom_up", seed=0
+    attribute: Attribute,
+    model,
+    X,
+    y,
+    *,
+    maps=None,
+    random_maps=None,
+    networks=None,
+    stages=None,
+    order="bottom_up",
+    seed=0,
 ) -> Strip:
     """Compute the maps again and again while the network's layers lose their weights.
 
-    Costs one computation of the maps a stage, one more where `maps` is not given.
+    Costs one computation of the maps a stage, one more where `maps` is not given, one less with `random_maps`.
 
     Args:
         attribute: function (X, y, model) -> maps (N, H, W).
@@ -64,6 +74,7 @@ def weight_sensitivity(
         X: float Tensor (N, C, H, W), normalised, on the model's device.
         y: int64 Tensor (N,), the classes.
         maps: the maps of the network itself, where they are there already.
+        random_maps: those of the last stage, of the network without any of its weights, likewise.
         networks: iterable of (name, network), to be used instead of those of `randomised`.
         stages: as in `randomised`.
         order: as in `randomised`.
@@ -83,7 +94,8 @@ def weight_sensitivity(
     layers = []
     for name, network in networks or randomised(model, stages=stages, order=order, seed=seed):
         layers.append(name)
-        found.append(as_maps(attribute(X, y, network), X)[0])
+        is_last = len(layers) == stages and random_maps is not None
+        found.append(as_maps(random_maps if is_last else attribute(X, y, network), X)[0])
     found = np.stack(found)
     return Strip(layers, found, map_similarity(found[1:], found[:1]))
 

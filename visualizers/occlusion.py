@@ -18,7 +18,7 @@ from networks.masked import masked_scores
 from networks.scores import check_images
 
 
-def occlusion(X, y, model, *, window=32, stride=16, baseline=0.0, batch=16) -> torch.Tensor:
+def occlusion(X, y, model, *, window=32, stride=16, baseline=0.0, batch=None) -> torch.Tensor:
     """Compute what the class score loses where the image is covered.
 
     Costs a forward pass for each place of the square: 169 for 224 x 224 pixels.
@@ -31,7 +31,7 @@ def occlusion(X, y, model, *, window=32, stride=16, baseline=0.0, batch=16) -> t
         stride: its step in pixels; the last square of a row may reach beyond the edge.
         baseline: what covers the image, a number or a Tensor that broadcasts to (C, H, W); zero, after
             normalisation, is the mean colour.
-        batch: places in one forward pass.
+        batch: places in one forward pass; None for what suits the device.
 
     Returns:
         Tensor (N, H, W), in score units; positive where covering lowers the score.

@@ -19,7 +19,7 @@ from networks.scores import check_images
 from networks.seeding import make_generator
 
 
-def rise(X, y, model, *, count=1000, cells=7, keep=0.5, baseline=0.0, seed=0, batch=16) -> torch.Tensor:
+def rise(X, y, model, *, count=1000, cells=7, keep=0.5, baseline=0.0, seed=0, batch=None) -> torch.Tensor:
     """Compute where the image has to be seen for the class to be seen.
 
     Costs `count` forward passes of each image. Every mask leaves the same number of cells open; the paper draws
@@ -34,7 +34,7 @@ def rise(X, y, model, *, count=1000, cells=7, keep=0.5, baseline=0.0, seed=0, ba
         keep: share of the cells that are open.
         baseline: what masks cover the image with, a number or a Tensor that broadcasts to (C, H, W).
         seed: of the masks.
-        batch: masks in one forward pass.
+        batch: masks in one forward pass; None for what suits the device.
 
     Returns:
         Tensor (N, H, W), at least 0, in units of probability.

@@ -52,9 +52,19 @@ def test_the_right_cell_scores_1_and_a_uniform_map_a_quarter():
 def test_equals_the_definition():
     mosaics, classes = random_images(2, 3, 12, 16), torch.zeros(2, 4, dtype=torch.int64)
     maps = random_images(2, 12, 16, seed=3)
-    found = grid_pointing(lambda X, y, model: maps, nn.Identity(), mosaics, classes)
+
+    def attribute(X, y, model):
+        (g,) = [g for g in range(2) if torch.equal(X, mosaics[g].expand_as(X))]
+        return maps[g].expand(4, -1, -1)
+
+    def two(X, y, model):
+        return torch.stack([constant(X, y, model), attribute(X, y, model)])
+
     expected = [oracle.grid_share(maps[g], cell) for g in range(2) for cell in range(4)]
+    np.testing.assert_allclose(grid_pointing(attribute, nn.Identity(), mosaics, classes), expected, rtol=1e-6)
+    uniform, found = grid_pointing(two, nn.Identity(), mosaics, classes)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(uniform, 0.25)
 
 
 def test_nothing_positive_is_not_a_hit():

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+import attributions
 from image_utils.errors import InputError
+from networks.masked import masked_scores
 from tests.no_trace import no_trace
 from tests.small_networks import random_images, tiny_net
 from tests.trust.attributes import gradient_times_input, saliency
@@ -21,9 +23,11 @@ from trust import (
     weight_sensitivity,
 )
 from trust.controls import centred_gaussian, make_controls
-from trust.judge import MEASURES, joined, judge
+from trust.judge import MEASURES, joined, judge, maps_of
 from trust.maps import as_maps
+from trust.passes import counted
 from trust.similarity import map_similarity
+from visualizers import GradCam
 
 FEW = {"steps": 3, "masks": 5, "samples": 2, "seed": 4}
 
@@ -88,6 +92,62 @@ def test_batches_are_put_one_after_another(case, judged):
         )
     for m, pair in enumerate(zip(judged.seconds, other.seconds[::-1], strict=True)):
         assert seconds[m] == pytest.approx((3 * pair[0] + pair[1]) / 4)
+
+
+def test_a_product_is_computed_from_factors_that_are_there(squeezenet, photographs):
+    """Equal to rounding with what the visualizer says, alone and beside its factors, which then run once."""
+    X, y = (side[:2] for side in photographs)
+    named = attributions.methods(["guided_gradcam", "gradcam", "guided_backprop"], layer="features.12")
+    own = GradCam().guided_grad_cam(X, y, squeezenet, normalize=None)
+    with counted(squeezenet) as alone:
+        product = named["guided_gradcam"](X, y, squeezenet)
+    with counted(squeezenet) as beside:
+        found = maps_of(named, X, y, squeezenet)
+    np.testing.assert_allclose(product, np.abs(own).max(-1), rtol=1e-6)
+    np.testing.assert_allclose(found, np.stack([product, *(named[n](X, y, squeezenet) for n in list(named)[1:])]))
+    assert beside.forward == alone.forward
+    only = {name: named[name] for name in ("guided_gradcam", "gradcam")}
+    np.testing.assert_allclose(maps_of(only, X, y, squeezenet)[0], product)
+
+
+def test_images_that_follow_themselves_run_once(case):
+    model, X, _ = case
+    masks = random_images(5, 10, 13, dtype=torch.float64).abs().clamp(max=1)
+    X, y = X[[0, 0, 0, 1, 0]], torch.tensor([1, 2, 2, 3, 4])
+    with counted(model) as passes:
+        scores = masked_scores(model, X, y, masks, batch=2)
+    assert passes.forward == 3 * len(masks)
+    for n in range(5):
+        alone = masked_scores(model, X[n : n + 1], y[n : n + 1], masks)[0]
+        np.testing.assert_allclose(scores[n], alone, rtol=1e-12)
+
+
+def test_several_methods_at_once_are_these_one_by_one(case):
+    model, X, y = case
+
+    def both(X, y, model):
+        return torch.stack([saliency(X, y, model), gradient_times_input(X, y, model)])
+
+    for measure in (class_sensitivity, max_sensitivity):
+        singles = [measure(attribute, model, X, y) for attribute in (saliency, gradient_times_input)]
+        np.testing.assert_allclose(measure(both, model, X, y), singles, rtol=1e-12)
+
+
+def test_maps_that_are_there_are_not_computed_anew(case, judged):
+    model, X, y = case
+    calls = []
+
+    def attribute(X, y, model):
+        calls.append(model)
+        return saliency(X, y, model)
+
+    whole = weight_sensitivity(attribute, model, X, y, stages=2, seed=4)
+    calls.clear()
+    ends = {"maps": judged.maps[0], "random_maps": judged.random_maps[0]}
+    strip = weight_sensitivity(attribute, model, X, y, stages=2, seed=4, **ends)
+    assert len(calls) == 1
+    np.testing.assert_allclose(strip.maps, whole.maps)
+    assert strip.layers == whole.layers
 
 
 def test_nothing_to_measure_is_an_error(case):
