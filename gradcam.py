@@ -65,19 +65,16 @@ def main():
     args = parser.parse_args()
     inputs = load_inputs(args)
     late, early = choose_layers(args, inputs)
-    gc, model = GradCam(), inputs.model
     # Everything of ours first, so that what cannot be computed is known before a file is written.
-    late_maps, early_maps = (
-        inputs.each(lambda x, y, name=name: gc.grad_cam(x, y, model, layer=name, upsampling=None, normalize=None))
-        for name in (late, early)
-    )
+    (late_maps, early_maps), blanks = grad_cams(inputs, (late, early))
+    gc, model = GradCam(), inputs.model
     try:
         gbp_result = inputs.each(lambda x, y: gc.guided_backprop(x, y, model, functional="guide"))
     except OutOfReach as problem:
         gbp_result, reason = None, problem
     gradcam_result = sized(inputs, late_maps, normalize="image")
     heats = [overlay(x, cam) for x, cam in zip(inputs.X, gradcam_result, strict=True)]
-    draw(inputs, heats, f"Grad-CAM, {late}", "gradcam.png")
+    draw(inputs, heats, f"Grad-CAM, {late}", "gradcam.png", blanks)
     captum_layers(inputs, early, early_maps)
     details = pictures = None
     if gbp_result is None:
@@ -104,6 +101,17 @@ def choose_layers(args, inputs):
             find_layer(model, given)
     course = COURSE_EARLY_LAYER if args.network.startswith("squeezenet") else None
     return args.layer or default_layer(model, x), args.early_layer or course or early_layer(model, x)
+
+
+def grad_cams(inputs, layers):
+    """Compute Grad-CAM of each layer, in score units and at its own size; returns also why some maps are blank."""
+    found, said = [], []
+    for layer in layers:
+        how = {"layer": layer, "upsampling": None, "normalize": None}
+        with blank_reasons() as reasons:
+            found.append(inputs.each(lambda x, y, how=how: GradCam().grad_cam(x, y, inputs.model, **how)))
+        said += [f"{layer}: {reason}." for reason in reasons]
+    return found, " ".join(said) or None
 
 
 def sized(inputs, maps, **options):

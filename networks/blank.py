@@ -10,7 +10,7 @@ from torch import nn
 
 from networks.layers import find_layer, grid_of, maps_kept
 from networks.no_trace import untouched
-from networks.scores import target_scores
+from networks.scores import last_relu, target_scores
 
 FLAT = 1e-6  # of a map's largest magnitude; a smaller range is rounding
 FAINT = 1e-3  # of the batch's largest magnitude; a weaker map looks black beside the others
@@ -128,8 +128,10 @@ def _of_the_score(outputs, score, gradient, target):
         advice = "try another target"
         if outputs.ndim == 2 and outputs.any():
             advice = f"class {int(outputs.argmax())} has the highest score"
-        if score == 0:
+        if score == 0 and last_relu(outputs) is not None:
             return f"the class's score is 0 behind a final ReLU, which passes no gradient; {advice}"
+        if not outputs.any():
+            return "all scores are 0 whatever the image, as of a last layer without training; load trained weights"
         return f"the score is {score.item():.3g} but has no gradient by any pixel; {advice}"
     return None
 

@@ -91,10 +91,8 @@ def pass_last_relu(scores: torch.Tensor, *, only_dead: bool = False) -> None:
         scores: Tensor (N, C), class scores with their graph; call this before differentiating.
         only_dead: only for images through which the ReLU passes no gradient at all.
     """
-    node = scores.grad_fn
-    while node is not None and _operation(node) in AVERAGING:
-        node = node.next_functions[0][0]
-    if node is None or _operation(node) != "ReluBackward":
+    node = last_relu(scores)
+    if node is None:
         return
 
     def instead(passed, arriving):
@@ -105,6 +103,14 @@ def pass_last_relu(scores: torch.Tensor, *, only_dead: bool = False) -> None:
         return (torch.where(alive, passed, arriving),)
 
     node.register_hook(instead)
+
+
+def last_relu(scores: torch.Tensor) -> torch.autograd.graph.Node | None:
+    """Find the ReLU that stands between class scores with their graph and the last layer with weights, if any."""
+    node = scores.grad_fn
+    while node is not None and _operation(node) in AVERAGING:
+        node = node.next_functions[0][0]
+    return node if node is not None and _operation(node) == "ReluBackward" else None
 
 
 def _operation(node):

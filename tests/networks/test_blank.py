@@ -52,6 +52,11 @@ def test_a_score_of_zero_behind_a_final_relu():
     assert all("score is 0 behind a final ReLU" in one for one in found)
 
 
+def test_a_last_layer_of_zeros_is_no_relu():
+    found = reasons(Maps([[0.0] * 3] * 2))
+    assert all("all scores are 0" in one and "ReLU" not in one for one in found)
+
+
 def test_a_saturated_softmax():
     found = reasons(Maps([[90.0, -90, -90], [90.0, -90, -90]], nn.Softmax(1)))
     assert all("saturated" in one and "before the softmax" in one for one in found)
