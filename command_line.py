@@ -39,7 +39,7 @@ LISTED = 12  # files that a script names in each folder
 NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-inf|-nan", re.IGNORECASE)
 
 
-class _OneLineParser(argparse.ArgumentParser):
+class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, without repeating the usage."""
 
     def __init__(self, *args, **kwargs):
@@ -48,6 +48,7 @@ class _OneLineParser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(f"^({NUMBER.pattern})$", re.IGNORECASE)
 
     def error(self, message):
+        """Print what is wrong, and exit with status 2."""
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
@@ -68,7 +69,7 @@ def assignment_parser(description, *, epilog=None, images=True, seed=True, out="
         seed: whether it draws random numbers (--seed).
         out: default folder of what is written.
     """
-    parser = _OneLineParser(
+    parser = OneLineParser(
         description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     if images:

@@ -11,12 +11,12 @@ import threading
 
 import gradio as gr
 
-from command_line import assignment_parser, run
+from command_line import OneLineParser, run
 from data.networks import EMBEDDED_NAME, network_names
 from data.samples import package_folder
 from image_utils.errors import InputError
 from tabs import dream, explain, fool, paint, read
-from tabs.visit import cached_network, cancel, drop_area, leave, offer, streamed
+from tabs.visit import cached_network, drop_area, leave, offer, streamed, visit_of, visits
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OLD = (60, 1800)  # seconds: how often files shown are looked through, and after how long they are removed
@@ -26,7 +26,9 @@ SAMPLES = sorted(map(str, package_folder("foolbox").glob("data/imagenet_*_*.jpg"
 OFF = ("share", "run_history", "enable_monitoring", "mcp_server", "ssr_mode", "pwa")  # Gradio's
 STYLE = """
 footer { display: none !important } .grid-wrap { min-height: 0 !important; max-height: none !important }
+.grid-container { grid-template-columns: repeat(auto-fit, minmax(9em, 1fr)) !important }
 .large img { width: 100%; height: 100%; object-fit: contain !important }
+#samples .container { width: 3.1em; height: 3.1em }
 #work { position: sticky; top: 0; z-index: 9; background: var(--body-background-fill); align-items: center }
 #status { min-height: 2.4em } #cancel { max-width: 8em }
 """
@@ -34,7 +36,7 @@ footer { display: none !important } .grid-wrap { min-height: 0 !important; max-h
 
 def take(visit, tell, file):
     """Take a photograph."""
-    visit.show(visit.keep(file, SAMPLES))
+    visit.show(visit.keep(file))
     return visit.pixels
 
 
@@ -49,12 +51,17 @@ def choose(visit, tell, name, weights, upload):
     return f"Looking into **{name}**, weights: {visit.named(weights)}."
 
 
+def cancel(request: gr.Request):
+    """End what a visitor has running or waiting."""
+    visit_of(request).cancel()
+
+
 def build():
     """Lay out the page. Returns gr.Blocks."""
     with gr.Blocks(title="What the network sees", analytics_enabled=False, delete_cache=OLD) as page, gr.Row():
         with gr.Column(scale=1, min_width=300):
             photograph = drop_area("Photograph", height=280, format="png", elem_id="photograph")
-            event, picked = offer("Samples", SAMPLES, columns=5, height=180, elem_id="samples")
+            samples = offer("Samples", SAMPLES, elem_id="samples")
             with gr.Accordion("Network", open=False):
                 name = gr.Dropdown(network_names(), value=EMBEDDED_NAME, label="Architecture (torchvision)")
                 weights = gr.Radio(
@@ -80,7 +87,7 @@ def build():
                     module.build(listen)
             with tabs["Read"]:
                 read.build(tabs)
-        fresh(listen(event, take, picked, photograph).success)
+        fresh(listen(samples.click, take, samples, photograph).success)
         fresh(listen(photograph.upload, take, photograph, photograph).success)
         fresh(listen(use.click, choose, [name, weights, upload], network).success)
         page.unload(leave)
@@ -89,11 +96,10 @@ def build():
 
 def parse():
     """Parse and check the arguments."""
-    parser = assignment_parser(__doc__, images=False, seed=False)
-    group = parser.add_argument_group("address")
-    group.add_argument("--host", default=LOOPBACK[0], help="to listen at (%(default)s: for this machine alone)")
-    group.add_argument("--port", type=int, help="(the first free one from 7860 on)")
-    group.add_argument("--password", help="that visitors must give; needed for any other --host")
+    parser = OneLineParser(description=__doc__)
+    parser.add_argument("--host", default=LOOPBACK[0], help="to listen at (%(default)s: for this machine alone)")
+    parser.add_argument("--port", type=int, help="(the first free one from 7860 on)")
+    parser.add_argument("--password", help="that visitors must give; needed for any other --host")
     args = parser.parse_args()
     if args.host not in LOOPBACK and not args.password:
         raise InputError(f"--host {args.host} lets other machines in; add --password")
@@ -126,6 +132,8 @@ def serve(args, folder):
     try:
         threading.Event().wait()
     finally:
+        for visit in visits.values():
+            visit.cancel()
         page.close(verbose=False)
 
 

@@ -94,8 +94,8 @@ def main():
         show_files(*written)
 
 
-def parse_arguments():
-    """Parse the command line."""
+def parse_arguments(words=None):
+    """Parse the command line, or a list of words in its place."""
     parser = assignment_parser(__doc__, epilog=EXAMPLES, images=False, out="styles_images")
     group = parser.add_argument_group("images")
     group.add_argument("--settings", nargs="+", choices=COURSE_SETTINGS, help="some of the three")
@@ -142,7 +142,7 @@ def parse_arguments():
     parser.add_argument_group("checks").add_argument(
         "--checks", metavar="FILE", help="the course's style-transfer-checks.npz, if it is not in data/"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if args.resume is None:
         return args
     words = shlex.split(read_checkpoint(checkpoint_file(args.out, args.resume))["command"])[2:]
@@ -329,12 +329,8 @@ def make_image(job, args, cnn):
     losses = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}
     watcher = Watcher(job, args.frames)
     ended = "finished"
-    call = dict(job)
-    if job["solver"] == "course":
-        call["style_image"] = job["style_image"][0]
-        for option in ("sizes", "preserve_color", "style_image_weights", "masks", "memory"):
-            del call[option]
-    else:
+    call = call_of(job)
+    if job["solver"] != "course":
         call |= {"command": command(job, network_of(args)), "resume": args.resume is not None}
     try:
         style_transfer(**call, **losses, cnn=cnn, dtype=torch.float32, callback=watcher, out=args.out)
@@ -350,6 +346,16 @@ def make_image(job, args, cnn):
             if watcher.images:
                 watcher.write_frames(args.out / f"{job['name']}_frames.gif")
     return args.out / f"{job['name']}.png"
+
+
+def call_of(job):
+    """Return the arguments of `style_transfer` for a job; the course's loop takes fewer."""
+    call = dict(job)
+    if job["solver"] == "course":
+        call["style_image"] = job["style_image"][0]
+        for option in ("sizes", "preserve_color", "style_image_weights", "masks", "memory"):
+            del call[option]
+    return call
 
 
 def network_of(args):

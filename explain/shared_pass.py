@@ -17,7 +17,7 @@ LOCALISED = {"gradcam", "guided_gradcam"}
 LAYERED = LOCALISED | {"hires_cam", "layer_cam"}
 
 
-def explain_batch(model, x, y, methods, layer):
+def explain_batch(model, x, y, methods, layer, *, other=None):
     """Compute attributions of a batch; each is what the visualizers' method returns for the image alone.
 
     That is `SaliencyMap.compute_saliency_maps`, `GradCam.guided_backprop`, `GradCam.grad_cam` and
@@ -29,6 +29,7 @@ def explain_batch(model, x, y, methods, layer):
         y: int64 Tensor (N,), the classes to explain; -1 for the network's own top-1.
         methods: what to compute, some of METHODS and OTHERS.
         layer: dotted name of the Grad-CAM family's layer; not used without it.
+        other: index of a class whose score is subtracted, for METHODS only: why this class and not that?
 
     Returns:
         (scores, labels, maps): Tensor (N, C) and int64 Tensor (N,) on the CPU; dict from method to float32
@@ -42,7 +43,8 @@ def explain_batch(model, x, y, methods, layer):
 
     def score(outputs):
         chosen.append(torch.where(y < 0, outputs.argmax(dim=1), y))
-        return class_scores(outputs, chosen[0])
+        scores = class_scores(outputs, chosen[0])
+        return scores if other is None else scores - class_scores(outputs, torch.full_like(chosen[0], other))
 
     found = gradients(
         model,

@@ -12,6 +12,14 @@ from visualizers.class_visualization import RECIPES, to_picture
 
 SHOW_EVERY = 5  # steps
 FILE = "class_visualization.png"
+LINES = """
+import torch
+from data.samples import imagenet_class_names
+from visualizers import ClassVisualization
+
+make, names = ClassVisualization().create_class_visualization, imagenet_class_names()
+make({wanted}, names, model, torch.float32, **{how}).save("{FILE}")
+"""
 
 
 def dream(visit, tell, wanted, recipe, steps, seed):
@@ -21,25 +29,17 @@ def dream(visit, tell, wanted, recipe, steps, seed):
 
     def show(step):
         visible = step.is_shown(SHOW_EVERY)
-        tell(step.iteration, steps, (to_picture(step.image, recipe), gr.skip()) if visible else None)
+        tell(step.iteration, steps, to_picture(step.image, recipe) if visible else None)
 
     how = {"recipe": recipe, "seed": int(seed), "num_iterations": steps, "generate_plots": False}
     made = ClassVisualization().create_class_visualization(
         wanted, imagenet_class_names(), visit.model(), torch.float32, callback=show, **how
     )
     save_image(made, visit.folder / FILE)
-    call = f"create_class_visualization({wanted}, imagenet_class_names(), model, torch.float32, **{how})"
-    visit.note(
-        "Dream",
-        [["class_visualization.py", "--class", wanted, "--recipe", recipe, "--steps", steps, "--seed", int(seed)]],
-        [f'ClassVisualization().{call}.save("{FILE}")'],
-        *(
-            "import torch",
-            "from data.samples import imagenet_class_names",
-            "from visualizers import ClassVisualization",
-        ),
-    )
-    return made, gr.DownloadButton(value=str(visit.folder / FILE), interactive=True)
+    words = ["--class", wanted, "--recipe", recipe, "--steps", steps, "--seed", int(seed)]
+    lines = LINES.format(FILE=FILE, wanted=wanted, how=how)
+    visit.note("Dream", [["class_visualization.py", *words]], lines, photograph=False)
+    return visit.folder / FILE
 
 
 def build(listen):
@@ -51,7 +51,6 @@ def build(listen):
             steps = gr.Slider(10, 300, 100, step=10, label="Steps")
             seed = gr.Number(0, label="Seed", precision=0, minimum=0)
             start = gr.Button("Dream", variant="primary")
-            download = gr.DownloadButton("The picture (PNG)", interactive=False)
         with gr.Column(scale=3):
             picture = shown("What it dreams of", "dreamt")
-    listen(start.click, dream, [wanted, recipe, steps, seed], [picture, download])
+    listen(start.click, dream, [wanted, recipe, steps, seed], picture)

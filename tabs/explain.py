@@ -1,7 +1,5 @@
 """Explain: the network's classes for a photograph, maps of what speaks for one of them, and whether they tell."""
 
-from functools import partial
-
 import gradio as gr
 import numpy as np
 import torch
@@ -10,96 +8,72 @@ from PIL import Image
 
 import attributions
 from data.samples import imagenet_class_names
+from explain.judging import judge_batch
 from explain.pictures import picture
-from fooling_image import seen
+from explain.shared_pass import METHODS, explain_batch
 from image_utils.errors import InputError
 from image_utils.figures import image_grid
 from image_utils.writing import save_figure
 from networks.layers import default_layer, map_sizes
 from tabs.visit import class_chooser, shown
-from trust import deletion, insertion, make_controls, mu_fidelity
 from trust.curves import score_curves, turn_numbers
+from trust.judge import MEASURES
 from trust.maps import as_maps
-from visualizers import GradCam, SaliencyMap
+from trust.passes import counted
 
 TOP = 5  # classes offered as buttons
 STEPS = 24  # of the deletion slider
-METHODS = {  # the library's own calls, which take a target; what else there is comes from `attributions`
-    "saliency": (SaliencyMap().compute_saliency_maps, {}),
-    "guided_backprop": (GradCam().guided_backprop, {"functional": "guide"}),
-    "gradcam": (GradCam().grad_cam, {"normalize": "image"}),
-    "guided_gradcam": (GradCam().guided_grad_cam, {"functional": "guide", "normalize": "image"}),
-}
 USUAL = ["saliency", "guided_backprop", "gradcam"]
-NAMES = [*METHODS, *(name for name in attributions.NAMES if name not in METHODS)]
+SHOWN = [name for name in MEASURES if name != "grid"]  # which takes photographs of four classes
+LINES = """
+import numpy as np
+import torch
+from explain.shared_pass import explain_batch
+"""
+CALL = """
+_, _, maps = explain_batch(model, X, torch.tensor([{wanted}]), {methods}, {layer!r}, other={other})
+for name, heat in maps.items():
+    np.save(name + "{ending}.npy", heat[0])
+"""
 
 
-def call(method, layer, wanted, other):
-    """Return a method as a function of (X, y, model), and how its call is written in Python."""
-    if method not in METHODS:
-        text = f"methods([{method!r}], layer={layer!r})[{method!r}](X, y, model)"
-        return attributions.methods([method], layer=layer)[method], text
-    function, keywords = METHODS[method]
-    given = keywords | ({"layer": layer} if "gradcam" in method else {})
-    text = "".join(f", {name}={value!r}" for name, value in given.items())
-    if other is not None:
-        given["target"] = lambda scores: scores[:, wanted] - scores[:, other]
-        text += f", target=lambda scores: scores[:, {wanted}] - scores[:, {other}]"
-    owner = type(function.__self__).__name__
-    return partial(function, **given), f"{owner}().{function.__name__}(X, y, model{text})"
-
-
-def look(visit, tell):
-    """Let the network look at the photograph, and offer its classes and layers."""
+def begin(visit, tell, methods, opacity):
+    """Look at the photograph with the network, offer its classes and layers, and explain the first class."""
     X, model, names = visit.X(), visit.model(), imagenet_class_names()
-    try:
-        probabilities = seen(X, model)["probabilities"]
-    except (RuntimeError, AssertionError, ValueError) as problem:
-        raise InputError(f"the network does not take this photograph: {str(problem).splitlines()[0]}") from None
-    shares, visit.top = (values.tolist() for values in probabilities.topk(TOP))
-    buttons = [f"{names[c]}  {100 * p:.1f} %" for c, p in zip(visit.top, shares, strict=True)]
-    layers = gr.Dropdown(choices=list(map_sizes(model, X)), value=default_layer(model, X))
-    return [*map(gr.Button, buttons), visit.top[0], None, layers]
+    seen, layer = visit.seen(visit.pixels, TOP), default_layer(model, X)
+    visit.top = list(seen)
+    buttons = [gr.Button(f"{names[index]}  {100 * p:.1f} %") for index, p in seen.items()]
+    layers = gr.Dropdown(choices=list(map_sizes(model, X)), value=layer)
+    return [
+        *buttons,
+        visit.top[0],
+        None,
+        layers,
+        explain(visit, tell, visit.top[0], None, methods, layer, opacity),
+    ]
 
 
 def explain(visit, tell, wanted, other, methods, layer, opacity):
     """Compute the maps, those for the class and those for its difference from another, and draw them."""
-    X, y, lines = visit.X(), torch.tensor([wanted]), []
-    visit.maps, pairs = {}, [(method, None) for method in methods]
-    if other is not None and other != wanted:
-        pairs += [(method, other) for method in methods if method in METHODS]
-    for place, (method, apart) in enumerate(pairs):
-        tell(place, len(pairs))
-        name = method if apart is None else f"{method}_difference"
-        function, text = call(method, layer, wanted, apart)
-        visit.maps[name] = np.asarray(function(X, y, visit.model())[0])
-        lines.append(f'np.save("{name}.npy", {text}[0])')
+    X, model, lines = visit.X(), visit.model(), LINES
+    parts = [("", None, methods)]
+    if other not in (None, wanted):
+        parts.append(("_difference", other, [method for method in methods if method in METHODS]))
+    visit.maps = {}
+    with counted(model, tell):
+        for ending, apart, some in parts:
+            _, _, maps = explain_batch(model, X, torch.tensor([wanted]), some, layer, other=apart)
+            visit.maps |= {name + ending: heat[0] for name, heat in maps.items()}
+            lines += CALL.format(wanted=wanted, methods=some, layer=layer, other=apart, ending=ending)
     photograph = ["--images", visit.named(visit.photograph), "--labels", wanted]
-    visit.note(
-        "Explain",
-        [["saliency_map.py", *photograph], ["gradcam.py", *photograph, "--layer", layer]],
-        [f"y = torch.tensor([{wanted}])", *lines],
-        *(
-            "import numpy as np",
-            "import torch",
-            "from functools import partial",
-            "from attributions import methods",
-        ),
-        "from visualizers import GradCam, SaliencyMap",
-    )
+    visit.note("Explain", [["saliency_map.py", *photograph], ["gradcam.py", *photograph, "--layer", layer]], lines)
     return draw(visit, tell, opacity)
-
-
-def kind(name):
-    """Say which of the pictures of `explain.pictures` a map is drawn as."""
-    method = name.removesuffix("_difference")
-    return method if method in METHODS else "saliency"
 
 
 def draw(visit, tell, opacity):
     """Lay the maps over the photograph."""
     photograph = Image.fromarray(visit.pixels) if visit.maps else None
-    drawn = {n: picture(visit.pixels, heat, kind(n)) for n, heat in visit.maps.items()}
+    drawn = {n: picture(visit.pixels, heat, n.removesuffix("_difference")) for n, heat in visit.maps.items()}
     return [(Image.blend(photograph, Image.fromarray(d), opacity), n.replace("_", " ")) for n, d in drawn.items()]
 
 
@@ -121,28 +95,25 @@ def delete(visit, tell, method, wanted, layer, step):
 
 def measure(visit, tell, wanted, methods, layer):
     """Measure the methods beside maps that know nothing; see `trust`."""
-    X, y, model, values = visit.X(), torch.tensor([wanted]), visit.model(), []
-    judged = attributions.methods(methods, layer=layer) | make_controls()
-    maps = np.stack([as_maps(method(X, y, model), X)[0] for method in judged.values()])
-    for place, number in enumerate((deletion, insertion, mu_fidelity)):
-        tell(place, 3)
-        values.append(number(model, X, y, maps)[:, 0].round(3).tolist())
-    return [[name, *row] for name, *row in zip(judged, *values, strict=True)]
+    with counted(visit.model(), tell):
+        rows = judge_batch(visit.model(), visit.X(), torch.tensor([wanted]), methods, layer, 0)
+    return [
+        [name, *(round(row[key], 3) if row[key] is not None else None for key in SHOWN)]
+        for name, (row,) in rows.items()
+    ]
 
 
 def files(visit, tell, opacity):
     """Write the raw maps and the figure, to be downloaded."""
     if not visit.maps:
         raise InputError("there are no maps yet; drop a photograph, or pick a sample")
-    paths = [visit.folder / f"{name}.npy" for name in visit.maps]
-    for path, heat in zip(paths, visit.maps.values(), strict=True):
-        np.save(path, heat)
+    for name, heat in visit.maps.items():
+        np.save(visit.folder / f"{name}.npy", heat)
     pictures, titles = zip(*draw(visit, tell, opacity), strict=True)
-    save_figure(
-        image_grid([[visit.pixels, *pictures]], column_titles=["photograph", *titles]),
-        visit.folder / "explained.png",
-    )
-    return [*map(str, paths), str(visit.folder / "explained.png")]
+    figure = image_grid([[visit.pixels, *pictures]], column_titles=["photograph", *titles])
+    save_figure(figure, visit.folder / "explained.png")
+    written = [*(f"{name}.npy" for name in visit.maps), "explained.png"]
+    return gr.update(value=[str(visit.folder / file) for file in written], visible=True)
 
 
 def build(listen):
@@ -150,29 +121,26 @@ def build(listen):
     with gr.Row():
         buttons = [gr.Button("-", size="sm", min_width=120) for _ in range(TOP)]
     with gr.Row():
-        wanted, other = (
-            class_chooser("Class explained"),
-            class_chooser("and not (the score's difference)", none="-"),
-        )
+        wanted = class_chooser("Class explained")
+        other = class_chooser("and not (the score's difference)", none="-")
         layer = gr.Dropdown([], label="Layer of Grad-CAM")
     with gr.Row():
-        methods = gr.CheckboxGroup([(m.replace("_", " "), m) for m in NAMES], value=USUAL, label="Methods")
+        named = [(name.replace("_", " "), name) for name in attributions.NAMES]
+        methods = gr.CheckboxGroup(named, value=USUAL, label="Methods")
         opacity = gr.Slider(0, 1, 1, step=0.05, label="Map over photograph")
     maps = shown("Maps", "maps", columns=4)
     with gr.Accordion("Do these pixels matter? Delete the most important ones first", open=False), gr.Row():
         with gr.Column():
-            method = gr.Dropdown(NAMES, value="gradcam", label="By the map")
+            method = gr.Dropdown(named, value="gradcam", label="By the map")
             step = gr.Slider(0, STEPS, 0, step=1, label=f"Deleted, in {STEPS} parts")
             curve = gr.Plot(label="Probability of the class")
         rest = shown("What is left", "rest")
     with gr.Accordion("Numbers beside maps that know nothing", open=False):
-        gr.Markdown("Of one photograph they are noise: compare many (`trust/`). Deletion: smaller is better.")
-        numbers = gr.Dataframe(headers=["map", "deletion", "insertion", "mu-fidelity"], interactive=False)
+        gr.Markdown("Of one photograph they are noise: compare many with `compare_maps.py`; see docs/trust.md.")
+        numbers = gr.Dataframe(headers=["map", *(MEASURES[name].title for name in SHOWN)], interactive=False)
         listen(gr.Button("Measure", size="sm").click, measure, [wanted, methods, layer], numbers)
-    save, saved = (
-        gr.Button("Raw maps (.npy) and figure", size="sm"),
-        gr.Files(label="Files", interactive=False, height=110, elem_id="files"),
-    )
+    save = gr.Button("Raw maps (.npy) and figure", size="sm")
+    saved = gr.Files(label="Files", interactive=False, visible=False, elem_id="files")
 
     inputs = [wanted, other, methods, layer, opacity]
     for control in (wanted, other, methods, layer):
@@ -180,8 +148,7 @@ def build(listen):
     for place, button in enumerate(buttons):
 
         def chosen(visit, tell, *rest, place=place):
-            if not visit.top:
-                raise InputError("there is no photograph yet; drop one, or pick a sample")
+            visit.X()  # there must be a photograph, and then there are classes
             return visit.top[place], explain(visit, tell, visit.top[place], *rest[1:])
 
         listen(button.click, chosen, inputs, [wanted, maps])
@@ -189,6 +156,4 @@ def build(listen):
     for event in (step.release, method.input):
         listen(event, delete, [method, wanted, layer, step], [rest, curve])
     listen(save.click, files, opacity, saved)
-    return lambda event: listen(
-        listen(event, look, None, [*buttons, wanted, other, layer]).success, explain, inputs, maps
-    )
+    return lambda event: listen(event, begin, [methods, opacity], [*buttons, wanted, other, layer, maps])

@@ -7,52 +7,56 @@ import numpy as np
 from PIL import Image
 
 from data.samples import SIZE, imagenet_class_names
-from fooling_image import SHOWN, STEPS, seen
 from image_utils.errors import InputError
 from image_utils.figures import magnified
 from image_utils.loading import load_image, open_image
-from image_utils.pixels import to_input
 from image_utils.writing import save_image
-from tabs.visit import class_chooser, drop_area, passes_told, shown
+from tabs.visit import class_chooser, drop_area, shown
+from trust.passes import counted
 from visualizers import FoolingImage
 from visualizers.fooling_image import nearest_levels, to_images
 from visualizers.minimal_fooling import LEVELS
 
+SHOWN = 3  # classes
 FILE = "fooling_image_exact.png"
+CALLS = {
+    "minimal": "FoolingImage().make_minimal_fooling_image(X, {target}, model).images",
+    "course": "to_images(nearest_levels(FoolingImage().make_fooling_image(X, {target}, model)))",
+}
+LINES = """
+from PIL import Image
+from visualizers import FoolingImage
+from visualizers.fooling_image import nearest_levels, to_images
+
+Image.fromarray({call}[0]).save("{FILE}")
+"""
 
 
-def shares(image, model):
-    """Return what the network sees in an image, uint8 (H, W, 3): dict from class name to probability."""
-    best = seen(to_input(image[None]), model)["probabilities"].topk(SHOWN)
-    return {imagenet_class_names()[c]: p for p, c in zip(*(values.tolist() for values in best), strict=True)}
+def shares(visit, image):
+    """Return what the network sees in an image, by name."""
+    names = imagenet_class_names()
+    return {names[index]: probability for index, probability in visit.seen(image, SHOWN).items()}
 
 
 def fool(visit, tell, target, method):
     """Make the fooling image, write it as PNG, and show what is seen in the file."""
-    X, model = visit.X(), visit.model()
+    X, model, fooling = visit.X(), visit.model(), FoolingImage()
     if target is None:
         raise InputError("choose the class to be seen")
-    with passes_told(model, tell, STEPS):
+    with counted(model, tell):
         if method == "minimal":
-            text = f"FoolingImage().make_minimal_fooling_image(X, {target}, model).images"
-            images = FoolingImage().make_minimal_fooling_image(X, target, model).images
+            images = fooling.make_minimal_fooling_image(X, target, model).images
         else:
-            text = f"to_images(nearest_levels(FoolingImage().make_fooling_image(X, {target}, model)))"
-            images = to_images(nearest_levels(FoolingImage().make_fooling_image(X, target, model)))
+            images = to_images(nearest_levels(fooling.make_fooling_image(X, target, model)))
     save_image(Image.fromarray(images[0]), visit.folder / FILE)
     after = load_image(visit.folder / FILE)
-    visit.note(
-        "Fool",
-        [["fooling_image.py", "--images", visit.named(visit.photograph), "--target", target, "--method", method]],
-        [f'Image.fromarray({text}[0]).save("{FILE}")'],
-        *("from PIL import Image", "from visualizers import FoolingImage"),
-        "from visualizers.fooling_image import nearest_levels, to_images",
-    )
+    words = ["--images", visit.named(visit.photograph), "--target", target, "--method", method]
+    lines = LINES.format(FILE=FILE, call=CALLS[method].format(target=target))
+    visit.note("Fool", [["fooling_image.py", *words]], lines)
     difference, factor = magnified((after.astype(float) - visit.pixels) / LEVELS)
-    panels = [visit.pixels, after, difference]
-    titled = list(zip(panels, ["before", "after", f"difference x {factor}"], strict=True))
+    panels = [(visit.pixels, "before"), (after, "after"), (difference, f"difference x {factor}")]
     download = gr.DownloadButton(value=str(visit.folder / FILE), interactive=True)
-    return titled, shares(visit.pixels, model), shares(after, model), download
+    return panels, shares(visit, visit.pixels), shares(visit, after), download
 
 
 def verify(visit, tell, upload, quality):
@@ -63,14 +67,14 @@ def verify(visit, tell, upload, quality):
     if quality < 100:
         Image.fromarray(image).save(file := io.BytesIO(), "JPEG", quality=quality)
         image = np.array(open_image(file))
-    return shares(image, visit.model())
+    return shares(visit, image)
 
 
 def build(listen):
     """Lay out the tab."""
     with gr.Row():
         target = class_chooser("Class to be seen; type to search", 6)
-        method = gr.Radio(["minimal", "course"], value="minimal", label="Method")
+        method = gr.Radio(list(CALLS), value="minimal", label="Method")
         start = gr.Button("Fool the network", variant="primary")
     panels = shown("Fooled", "fooled", columns=3)
     with gr.Row():

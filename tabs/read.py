@@ -28,13 +28,11 @@ def read(tab, request: gr.Request):
 
 def build(tabs):
     """Lay out the tab; `tabs` are all of them by name."""
-    subject = gr.Radio(list(READINGS), value="Explain", label="Read about")
-    commands = gr.Code(
-        label="The same from the command line", language="shell", interactive=False, elem_id="commands"
-    )
-    lines = gr.Code(label="The same in Python", language="python", interactive=False, elem_id="lines")
+    subject, code = gr.Radio(list(READINGS), value="Explain", label="Read about"), {"interactive": False}
+    commands = gr.Code(label="The same from the command line", language="shell", elem_id="commands", **code)
+    lines = gr.Code(label="The same in Python", language="python", elem_id="lines", **code)
     papers = gr.Markdown(elem_id="papers")
-    source = gr.Code(label="The functions", language="python", max_lines=40, interactive=False, elem_id="source")
+    source = gr.Code(label="The functions", language="python", max_lines=40, elem_id="source", **code)
     for name in READINGS:
         tabs[name].select(None, None, subject, js=f"() => {name!r}")
     for event in (tabs["Read"].select, subject.input):

@@ -2,10 +2,8 @@
 
 import collections
 import concurrent.futures
-import contextlib
 import functools
 import html
-import itertools
 import os
 import queue
 import shlex
@@ -24,14 +22,13 @@ from data.samples import SIZE, imagenet_class_names
 from image_utils.errors import InputError
 from image_utils.loading import open_image, shorten
 from image_utils.pixels import to_input
+from networks.scores import first_scores
 
 VISITORS = 100  # kept at a time; whoever was away longest is forgotten first
 MAX_PHOTO = 30_000_000  # bytes of a picture
-MOMENT = 0.2  # seconds between two looks at whether the visitor is still there
 # One thread computes for everybody, one job after another: threads keep memory of their own, and this one keeps it
 # once. Gradio has a queue too, but what is cancelled there reaches the browser as an error now and then.
 WORKER = concurrent.futures.ThreadPoolExecutor(1, "computation")
-line = []  # jobs that run or wait, in order
 visits = collections.OrderedDict()  # by session
 
 
@@ -49,7 +46,7 @@ class Visit:
     painting: Path | None = None
     network: tuple = (EMBEDDED_NAME, "embedded")  # name and weights, as `load_network` takes them
     top: list = field(default_factory=list)  # class indices, most probable first
-    maps: dict = field(default_factory=dict)  # from (method, whether of a difference) to ndarray
+    maps: dict = field(default_factory=dict)  # by name, ndarrays
     curve: tuple = ()  # what the deletion slider goes through
     running: dict = field(default_factory=dict)  # from a job that runs or waits to the event that ends it
     recipes: dict = field(default_factory=dict)  # from a tab to the command lines and the Python lines
@@ -64,16 +61,21 @@ class Visit:
             raise InputError("there is no photograph yet; drop one, or pick a sample")
         return to_input(self.pixels[None])
 
+    def seen(self, pixels, count):
+        """Return the most probable classes of an image, uint8 (H, W, 3): dict from index to probability."""
+        best = first_scores(self.model(), to_input(pixels[None]))[0].softmax(0).topk(count)
+        return dict(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+
     def show(self, file):
         """Take a photograph."""
         img = open_image(file)
         check_aspect(img, file)
         self.photograph, self.pixels, self.maps, self.top = file, np.array(shorten(img, SIZE)), {}, []
 
-    def keep(self, file, offered=(), most=MAX_PHOTO):
+    def keep(self, file, most=MAX_PHOTO):
         """Copy an uploaded file into the visitor's folder; returns its path. What is offered stays in place."""
-        if file in offered:
-            return Path(file)
+        if isinstance(file, list):  # picked from what `offer` made
+            return Path(*file)
         kept, size = self.folder / Path(file).name, Path(file).stat().st_size
         if size > most:
             raise InputError(
@@ -86,16 +88,21 @@ class Visit:
         """Return what the visitor calls a file: an upload by its name alone."""
         return Path(file).name if Path(file).is_relative_to(self.folder) else str(file)
 
-    def note(self, tab, commands, lines, *imports, network=None):
-        """Keep what gives the same as a tab: command lines as words, and Python that may use `model` and `X`."""
-        name, weights = network or (self.network[0], self.named(self.network[1]))
-        body = [f"model = load_network({name!r}, {weights!r})", *lines]
-        if "X" in "".join(lines):
-            imports += "from image_utils.loading import load_image", "from image_utils.pixels import to_input"
-            body.insert(1, f"X = to_input(load_image({self.named(self.photograph)!r}, {SIZE})[None])")
+    def note(self, tab, commands, lines, photograph=True):
+        """Keep what gives the same: command lines, as lists of words, and Python that has model and X."""
+        name, weights = self.network[0], self.named(self.network[1])
         words = [["python", *map(str, words), "--network", name, "--weights", weights] for words in commands]
-        code = [*sorted({"from data import load_network", *imports}), "", *body]
-        self.recipes[tab] = "\n".join(map(shlex.join, words)), "\n".join(code)
+        head = ["from data import load_network", "", f"model = load_network({name!r}, {weights!r})"]
+        if photograph:
+            head.append(f"X = to_input(load_image({self.named(self.photograph)!r}, {SIZE})[None])")
+            head[1:1] = "from image_utils.loading import load_image", "from image_utils.pixels import to_input"
+        self.recipes[tab] = "\n".join(map(shlex.join, words)), "\n".join(head) + lines
+
+    def cancel(self):
+        """End what runs or waits."""
+        for job, ended in list(self.running.items()):
+            ended.set()
+            job.cancel()
 
 
 @functools.lru_cache(maxsize=2)
@@ -115,16 +122,10 @@ def visit_of(request):
     return visits[key]
 
 
-def cancel(request: gr.Request):
-    """End what a visitor has running or waiting."""
-    for job, ended in list(visit_of(request).running.items()):
-        ended.set()
-        job.cancel()
-
-
 def leave(request: gr.Request):
     """Forget a visitor who has closed the page."""
-    cancel(request)
+    visit = visit_of(request)
+    visit.cancel()
     shutil.rmtree(visits.pop(request.session_hash).folder, ignore_errors=True)
 
 
@@ -138,26 +139,22 @@ def streamed(function):
     def listener(request: gr.Request, progress: gr.Progress = gr.Progress(), *inputs):  # noqa: B008  (Gradio's way)
         visit, told, ended = visit_of(request), queue.SimpleQueue(), threading.Event()
 
-        def tell(done, total, outputs=None):
+        def tell(done, total=None, outputs=None):
             if ended.is_set():
                 raise Cancelled
             told.put((done, total, outputs))
 
+        ahead = sum(len(other.running) for other in visits.values())
         job = WORKER.submit(function, visit, tell, *inputs)
-        line.append(job)
-        job.add_done_callback(line.remove)
+        job.add_done_callback(lambda _: told.put(None))
         visit.running[job] = ended
         try:
-            while not (job.done() and told.empty()):
-                outputs = None
-                try:
-                    done, total, outputs = told.get(timeout=0 if job.done() else MOMENT)
-                    progress((min(done, total), total), unit="steps")
-                except queue.Empty:
-                    if job in line and (ahead := line.index(job)):
-                        progress(None, desc=f"Waiting for {ahead} before you")
-                if not job.done():
-                    yield gr.skip() if outputs is None else outputs
+            if ahead:
+                progress(None, desc=f"Waiting for {ahead} before you")
+                yield gr.skip()
+            for done, total, outputs in iter(told.get, None):
+                progress((done, total), unit="steps")
+                yield gr.skip() if outputs is None else outputs
             yield job.result()
         except (Cancelled, concurrent.futures.CancelledError):
             yield gr.skip()
@@ -172,17 +169,6 @@ def streamed(function):
     return listener
 
 
-@contextlib.contextmanager
-def passes_told(model, tell, total):
-    """Tell of each forward pass of a network inside the block; ending happens at the next one."""
-    count = itertools.count(1)
-    handle = model.register_forward_pre_hook(lambda *_: tell(next(count), total))
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 def drop_area(label, **options):
     """Make a place to drop or paste a picture; listeners get the path of the file, whatever it holds."""
     area = gr.Image(label=label, sources=["upload", "clipboard"], type="filepath", buttons=[], **options)
@@ -191,32 +177,18 @@ def drop_area(label, **options):
     return area
 
 
-def offer(label, files, **options):
-    """Make a gallery of files; returns the event of picking one, and what holds the file then."""
-    picked, settings = (
-        gr.State(),
-        {"allow_preview": False, "object_fit": "cover", "interactive": False, "buttons": []},
-    )
-    gallery = gr.Gallery(files, label=label, **settings, **options)
-
-    def which(event: gr.SelectData):
-        return files[event.index]
-
-    return gallery.select(which, None, picked, show_progress="hidden", queue=False).success, picked
+def offer(label, files, elem_id):
+    """Make a choice of pictures; listeners get a list of the one path."""
+    samples = {"samples": [[file] for file in files], "samples_per_page": len(files)}
+    return gr.Dataset(label=label, components=["image"], elem_id=elem_id, **samples)
 
 
-def shown(label, elem_id, columns=0):
-    """Make a place where pictures are shown, losslessly: one, as large as there is room, or several in columns."""
-    options = {
-        "label": label,
-        "format": "png",
-        "interactive": False,
-        "buttons": ["fullscreen"],
-        "elem_id": elem_id,
-    }
-    if columns:
-        return gr.Gallery(columns=columns, object_fit="contain", height="auto", **options)
-    return gr.Image(height=480, elem_classes="large", **options)
+def shown(label, elem_id, **options):
+    """Make a place where pictures are shown, lossless: several in `columns`, or one, to be downloaded."""
+    options |= {"label": label, "elem_id": elem_id, "format": "png", "interactive": False}
+    if "columns" in options:
+        return gr.Gallery(object_fit="contain", height="auto", buttons=["fullscreen"], **options)
+    return gr.Image(height=480, elem_classes="large", buttons=["download", "fullscreen"], **options)
 
 
 def class_chooser(label, value=None, none=None):

@@ -22,6 +22,7 @@ from tests.conftest import ROOT
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("gradio")
 from explain.pictures import picture  # noqa: E402
+from tabs import dream, paint  # noqa: E402
 from visualizers import ClassVisualization, GradCam, SaliencyMap  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -58,20 +59,19 @@ def address():
 def browser():
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
+        yield browser.new_context()
         browser.close()
 
 
 @pytest.fixture
 def visit(browser, address):
     """Return a function that lets one more visitor open the page; at the end nobody may have seen an error."""
-    contexts, strangers, errors = [], [], []
+    pages, strangers, errors = [], [], []
 
     def open_page(width=1280):
-        context = browser.new_context(viewport={"width": width, "height": 900})
-        context.set_default_timeout(LONG)
-        contexts.append(context)
-        page = context.new_page()
+        pages.append(page := browser.new_page())  # each is a visitor; what the browser has read once, it keeps
+        page.set_default_timeout(LONG)
+        page.set_viewport_size({"width": width, "height": 900})
         page.on("request", lambda request: LOCAL.match(request.url) or strangers.append(request.url))
         page.on("console", lambda said: said.type == "error" and errors.append(said.text))
         page.on("pageerror", lambda problem: errors.append(str(problem)))
@@ -81,8 +81,8 @@ def visit(browser, address):
 
     open_page.errors = errors
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert strangers == []
     assert errors == []
 
@@ -133,6 +133,12 @@ def downloaded(page, click):
     with page.expect_download() as download:
         click()
     return download.value
+
+
+def finished(page, place, name):
+    """Wait until a picture is the file that a computation ends with, and download it."""
+    page.locator(f"{place} img[src$='{name}']").wait_for()
+    return downloaded(page, page.locator(place).get_by_label("Download").click)
 
 
 def expected(file, wanted, method, model, **keywords):
@@ -206,8 +212,7 @@ def test_dream_and_cancel(visit, squeezenet):
     page.get_by_role("tab", name="Dream").click()
     page.get_by_label("number input for Steps").fill("10")
     page.get_by_role("button", name="Dream", exact=True).click()
-    button = page.get_by_role("button", name="The picture (PNG)").and_(page.locator(":enabled:visible"))
-    button.wait_for()
+    download = finished(page, "#dreamt", dream.FILE)
     picture = ClassVisualization().create_class_visualization(
         366,
         {366: "gorilla"},
@@ -218,7 +223,7 @@ def test_dream_and_cancel(visit, squeezenet):
         num_iterations=10,
         generate_plots=False,
     )
-    assert_same_picture(np.array(open_image(downloaded(page, button.click).path())), np.array(picture))
+    assert_same_picture(np.array(open_image(download.path())), np.array(picture))
     page.get_by_label("number input for Steps").fill("300")
     before = sources(page, "#dreamt")[0]
     page.get_by_role("button", name="Dream", exact=True).click()
@@ -230,18 +235,17 @@ def test_dream_and_cancel(visit, squeezenet):
 
 def test_paint_and_stop(visit):
     page = visit()
-    page.locator("#samples .thumbnail-item").nth(3).click()
+    page.locator("#samples button").nth(3).click()
+    page.locator("#maps img").nth(2).wait_for()
     page.get_by_role("tab", name="Paint").click()
-    page.locator("#paintings .thumbnail-item").first.click()
+    page.locator("#paintings button").first.click()
     page.locator("#style img").wait_for()
     page.get_by_label("number input for Size").fill("64")
     page.get_by_label("course").and_(page.locator(":visible")).click()
     page.get_by_role("button", name="Paint", exact=True).click()
     page.locator("#painted img").wait_for()
     page.locator("#cancel").click()
-    button = page.get_by_role("button", name="The picture (PNG)").and_(page.locator(":enabled:visible"))
-    button.wait_for()
-    kept = np.array(open_image(downloaded(page, button.click).path()))
+    kept = np.array(open_image(finished(page, "#painted", paint.FILE).path()))
     assert min(kept.shape[:2]) == 64
     assert np.array_equal(kept, fetched(page, sources(page, "#painted")[0]))
 

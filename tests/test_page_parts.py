@@ -17,10 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fooling_image
 from data.samples import package_folder
 from image_utils.errors import InputError
 from tests.conftest import ROOT
 from tests.scripts import assert_refused, call
+from trust import make_controls
+from trust.judge import judge
+from visualizers import FoolingImage
 
 gradio = pytest.importorskip("gradio")
 from tabs import dream, explain, fool, paint  # noqa: E402
@@ -63,7 +67,7 @@ def run_command(visit, tab, number=0):
 
 def test_explain_lines_give_the_same_bytes(visit, beside):
     explain.explain(visit, silent, 990, 3, [*explain.METHODS, "hires_cam"], "features.12", 1.0)
-    files = explain.files(visit, silent, 1.0)
+    files = explain.files(visit, silent, 1.0)["value"]
     run_lines(visit, "Explain")
     assert len(files) == 10
     for file in files[:-1]:
@@ -72,7 +76,9 @@ def test_explain_lines_give_the_same_bytes(visit, beside):
 
 
 @pytest.mark.parametrize("method", ["minimal", "course"])
-def test_fool_lines_give_the_same_bytes(visit, beside, method):
+def test_fool_lines_give_the_same_bytes(visit, beside, method, monkeypatch):
+    monkeypatch.setattr(fooling_image, "STEPS", 12)  # in the command line and, below, everywhere else
+    monkeypatch.setitem(FoolingImage.make_minimal_fooling_image.__kwdefaults__, "steps", 12)
     fool.fool(visit, silent, 6, method)
     wanted = (visit.folder / fool.FILE).read_bytes()
     run_lines(visit, "Fool")
@@ -93,24 +99,27 @@ def test_dream_lines_give_the_same_bytes(visit, beside, recipe):
     assert written.read_bytes() == wanted
 
 
-def test_paint_lines_give_the_same_bytes(visit, beside):
-    paint.take(visit, silent, paint.PAINTINGS[0])
-    with mock.patch.dict(paint.STEPS, {"lbfgs": 3}):
-        paint.paint(visit, silent, 64, "lbfgs")
-        wanted = (visit.folder / "painting.png").read_bytes()
-        run_lines(visit, "Paint")
-        assert (beside / "styles_images" / "painting.png").read_bytes() == wanted
+@pytest.mark.parametrize("solver", ["lbfgs", "course"])
+def test_paint_lines_give_the_same_bytes(visit, beside, solver):
+    paint.take(visit, silent, paint.PAINTINGS[:1])
+    with mock.patch.dict(paint.STEPS, {solver: 3}):
+        paint.paint(visit, silent, 6.5, 64, "squeezenet1_1", solver)
+        wanted, written = (visit.folder / paint.FILE).read_bytes(), beside / "styles_images" / paint.FILE
+        for run_again in (run_lines, run_command):
+            run_again(visit, "Paint")
+            assert written.read_bytes() == wanted
+            written.unlink()
 
 
 def test_paint_keeps_what_is_there_when_ended(visit):
-    paint.take(visit, silent, paint.PAINTINGS[0])
+    paint.take(visit, silent, paint.PAINTINGS[:1])
 
     def tell(done, total, outputs=None):
         if done == 3:
             raise visits.Cancelled
 
-    picture, _ = paint.paint(visit, tell, 64, "course")
-    assert min(picture.size) == 64
+    with Image.open(paint.paint(visit, tell, 5, 64, "squeezenet1_1", "course")) as picture:
+        assert min(picture.size) == 64
 
 
 def test_deletion_takes_the_share_asked_for(visit):
@@ -119,11 +128,12 @@ def test_deletion_takes_the_share_asked_for(visit):
     assert 0.48 < gone <= 0.5, "half of the pixels, but those that were grey"
 
 
-def test_measures_stand_beside_controls(visit):
+def test_measures_stand_beside_controls(visit, monkeypatch):
+    for name, few in {"steps": 2, "masks": 4, "samples": 1}.items():
+        monkeypatch.setitem(judge.__kwdefaults__, name, few)
     rows = explain.measure(visit, silent, 990, ["saliency"], "features.12")
-    assert [row[0] for row in rows][:1] == ["saliency"]
-    assert len(rows) == 4
-    assert all(len(row) == 4 for row in rows)
+    assert [row[0] for row in rows] == ["saliency", *make_controls()]
+    assert {len(row) for row in rows} == {1 + len(explain.SHOWN)}
 
 
 def asked(key):
@@ -176,7 +186,7 @@ def test_one_computation_at_a_time_and_ended_before_or_while_it_runs(two):
     assert next(waiting) == gradio.skip()
     assert mock.call(None, desc="Waiting for 1 before you") in progress.mock_calls
     for request in reversed(two):  # the one that waits first: it would have its turn once the other is gone
-        visits.cancel(request)
+        visits.visit_of(request).cancel()
     for listener in (running, waiting):
         assert all(outputs == gradio.skip() for outputs in listener)
     assert log == ["first"]

@@ -142,3 +142,18 @@ def test_a_layer_that_does_not_matter():
     model = tiny_net()
     with pytest.raises(InputError, match="no layer"):
         explain_batch(model, random_images(1, 3, 16, 16, dtype=torch.float64), FIRST[:1], METHODS, "nothing")
+
+
+def test_another_class_is_subtracted():
+    model, x, y, other = tiny_net(dtype=torch.float32), random_images(2, 3, 10, 13), torch.tensor([2, 0]), 5
+
+    def target(scores):
+        return scores.gather(1, y.view(-1, 1))[:, 0] - scores[:, other]
+
+    _, _, maps = explain_batch(model, x, y, ["saliency", "guided_backprop", "gradcam"], "features.2", other=other)
+    expected = {
+        "saliency": SaliencyMap().compute_saliency_maps(x, y, model, target=target).numpy(),
+        "guided_backprop": GradCam().guided_backprop(x, y, model, target=target, functional="guide"),
+        "gradcam": GradCam().grad_cam(x, y, model, target=target, layer="features.2", normalize="image"),
+    }
+    assert_close(maps, expected, 1e-5)
