@@ -43,7 +43,8 @@ def masked_scores(
     """
     check_images(X)
     order = memory_order(X)
-    baseline, labels = torch.as_tensor(baseline).to(X), torch.as_tensor(y, device=X.device)
+    labels = torch.as_tensor(y, device=X.device)
+    baseline = torch.as_tensor(baseline).to(X).expand(1, *X.shape[1:]).contiguous(memory_format=order)[0]
     batch = batch or (BATCH if X.device.type == "cpu" else 4 * BATCH)
     rows, before = [], None
     with untouched(model), torch.no_grad():
