@@ -42,14 +42,14 @@ def warm_up():
     sys.modules["torch"].set_num_threads(1)
 
 
-def serve(call, inputs, code, answer):
+def serve(call, inputs, code, file):
     """Run one call and write what it returned, or how it failed.
 
     Args:
         call: name of a function in CALLS.
         inputs: dict of arrays and plain values.
         code: folder of the submission.
-        answer: descriptor for the packed answer.
+        file: descriptor for the packed answer.
     """
     sys.path.insert(0, str(code))
     sys.dont_write_bytecode = True
@@ -57,9 +57,14 @@ def serve(call, inputs, code, answer):
         values = CALLS[call](inputs)
     except BaseException as problem:  # noqa: BLE001  (a submission may raise anything, SystemExit included)
         values = {"error": explain(problem)}
+    answer(file, values)
+
+
+def answer(file, values):
+    """Write an answer to a descriptor."""
     data = wire.pack(values)
     while data:
-        data = data[os.write(answer, data) :]
+        data = data[os.write(file, data) :]
 
 
 def explain(problem):
@@ -341,25 +346,5 @@ def class_visualization(inputs):
     return {"images": np.concatenate(seen)}
 
 
-def readable(inputs):
-    """Which of some paths this process can open or list."""
-    seen = []
-    for path in inputs["paths"]:
-        with contextlib.suppress(OSError):
-            os.close(os.open(path, os.O_RDONLY))  # opens folders too, for listing
-            seen.append(path)
-    return {"readable": seen}
-
-
-FUNCTIONS = (
-    cases,
-    notebook,
-    update,
-    maps,
-    custom_relu,
-    fooling,
-    class_visualization,
-    script_calls.script,
-    readable,
-)
+FUNCTIONS = cases, notebook, update, maps, custom_relu, fooling, class_visualization, script_calls.script
 CALLS = {function.__name__: function for function in FUNCTIONS}

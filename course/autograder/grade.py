@@ -131,22 +131,3 @@ def _loops(code, file, function):
         return [[loop.line, loop.what] for loop in find_loops((code / file).read_bytes(), function)]
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as problem:
         return [[0, f"the file cannot be read ({type(problem).__name__})"]]
-
-
-def check_isolation(sandbox, hidden):
-    """Refuse to go on unless submissions are kept from the grader's files: a confined process tries to open them.
-
-    Args:
-        sandbox: `sandbox.Sandbox`.
-        hidden: paths that a submission must not be able to read.
-
-    Raises:
-        InputError: one of them could be read.
-    """
-    outcome = sandbox.run("readable", {"paths": [str(path) for path in hidden]}, sandbox.new_folder("probe"))
-    if outcome.problem or outcome.answers.get("readable") != []:
-        seen = outcome.problem or ", ".join(map(str, outcome.answers.get("readable", hidden)))
-        raise InputError(
-            f"submissions could read the grader's files ({seen}), confined as here ({sandbox.description}): "
-            "make the files readable by root only, and mark as root, or on a kernel with Landlock"
-        )

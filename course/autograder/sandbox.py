@@ -9,16 +9,15 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from course.autograder import confine, wire
+from course.autograder import wire
 from image_utils.errors import InputError
 
 MIB = 2**20
 LIMITS = {  # of one task: the submission's process and all it starts
-    "cpu": 30,  # seconds of processor time
+    "cpu": 30,  # seconds of processor time, of each process
     "wall": 120,  # seconds
-    "memory": 768 * MIB,  # resident
+    "memory": 1024 * MIB,  # of each process, beyond what Python and the packages take
     "file": 16 * MIB,  # any one file
-    "processes": 32,
 }
 WARDEN = Path(__file__).with_name("warden.py")
 FOLDERS = ("visualization", "styles_images")  # the course's skeleton ships them, and its scripts write into them
@@ -46,7 +45,7 @@ class Sandbox:
 
     Attributes:
         limits: see LIMITS.
-        confined: the plan by which processes are confined, see `confine.plan`.
+        confined: how processes are confined, see `confine.prepare`.
         description: the same in words.
     """
 
@@ -55,7 +54,6 @@ class Sandbox:
         if not sys.platform.startswith("linux"):
             raise InputError("marking confines submissions by means of Linux; elsewhere run it in a container")
         self.limits = LIMITS | limits
-        confine.prctl(confine.PR_SET_DUMPABLE, 0)  # nobody else of this user may read this process's memory
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command = [sys.executable, "-I", str(WARDEN)]
         self._warden = subprocess.Popen(command, env=_environment(), start_new_session=True, cwd="/", **pipes)
@@ -114,9 +112,8 @@ class Sandbox:
         """
         limits, uid = self.limits | limits, self.confined["uid"]
         cwd = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
-        for folder in FOLDERS:
-            (cwd / folder).mkdir()
-        for folder in (cwd, *cwd.iterdir()):
+        for folder in (cwd, *(cwd / name for name in FOLDERS)):
+            folder.mkdir(exist_ok=True)
             if uid is not None:
                 os.chown(folder, uid, uid)
         with contextlib.suppress(AttributeError):  # a C library other than glibc
@@ -124,26 +121,20 @@ class Sandbox:
         try:
             task = limits | {"call": call, "inputs": inputs, "code": str(code), "cwd": str(cwd)}
             wire.send(self._warden.stdin, task)
-            return self._outcome(self._reply(), limits)
+            return self._outcome(self._reply())
         except OSError:
             raise InputError(f"the process that runs submissions stopped: {self._last_words()}") from None
         finally:
             remove(cwd)
 
-    def _outcome(self, ended, limits):
-        data, log = ended["answer"].tobytes(), ended["log"].tobytes().decode("utf-8", "replace")
-        reasons = {
-            "time": "took too long: a loop without an end?",
-            "memory": f"used more than {limits['memory'] // MIB} MB of memory",
-            "processes": f"started more than {limits['processes']} processes",
-            "setup": f"the grader could not confine the process; nothing was run. {log.strip()[-300:]}",
-        }
-        if ended["reason"]:
-            return Outcome({}, reasons[ended["reason"]], log, ended["peak"])
-        try:
-            answers, problem = wire.unpack(data), ""
-        except ValueError as damage:
-            answers, problem = {}, f"the process ended early (status {ended['status']}): {damage}"
+    def _outcome(self, ended):
+        log = ended["log"].tobytes().decode("utf-8", "replace")
+        answers, problem = {}, "took too long: a loop without an end?" if ended["late"] else ""
+        if not problem:
+            try:
+                answers = wire.unpack(ended["answer"].tobytes())
+            except ValueError as damage:
+                problem = f"the process ended early (status {ended['status']}): {damage}"
         if "error" in answers:
             answers, problem = {}, explain_error(answers["error"])
         return Outcome(answers, problem, log, ended["peak"])

@@ -1,8 +1,12 @@
-"""Opening what students send: zips that may be broken, enormous or aimed at other files; only code is read."""
+"""Opening what students send: zips that may be broken, enormous or aimed at other files.
 
+Nothing is unpacked. Code is read, a bounded number of bytes of it, and gets its place in the project from the last
+one or two parts of its name; so no name points elsewhere, and of a link there is only the text of its target.
+"""
+
+import functools
 import io
 import os
-import stat
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -10,7 +14,7 @@ from course.collect.outline import SOURCES
 from image_utils.errors import InputError
 
 MAX_FILES, MAX_BYTES, MAX_FILE, MAX_ZIP = 500, 20_000_000, 2_000_000, 50_000_000  # of code; of a whole zip
-MAX_NAME = 200  # bytes of a path
+MAX_NAME, MAX_DEPTH = 200, 8  # bytes of a path; folders in folders
 PACKAGES = {pattern.partition("/")[0] for pattern in SOURCES if "/" in pattern}
 
 
@@ -25,7 +29,7 @@ def read_submission(path):
         and the names of the other files.
 
     Raises:
-        InputError: not a zip, unsafe members, too many or too large files, or no code at all.
+        InputError: not a zip, the project twice, too much code, or none at all.
     """
     path = Path(path)
     if not path.exists():
@@ -60,7 +64,8 @@ def _choose(members):
     homes = {}
     for name in members:
         path = PurePosixPath(name)
-        if name.endswith(".py") and not any(p.startswith((".", "__MACOSX")) for p in path.parts):
+        usable = name.isprintable() and len(name.encode()) <= MAX_NAME
+        if usable and path.suffix == ".py" and not any(p.startswith((".", "__MACOSX")) for p in path.parts):
             inside = path.parent.name in PACKAGES
             homes.setdefault(path.parents[1] if inside else path.parent, []).append((inside, name))
     if not homes:
@@ -79,38 +84,20 @@ def _choose(members):
 
 
 def _of_zip(source, shown, inner=True):
-    """Return dict from each member's name to what reads it; what is dangerous is refused."""
+    """Return dict from each member's name to what reads it; a zip alone in it is opened in its place."""
     try:
-        archive, members = zipfile.ZipFile(source), {}
-        for member in archive.infolist():
-            name = member.filename.replace("\\", "/")
-            if not name.endswith((".py", ".zip")):
-                members.setdefault(name if name.isprintable() else ascii(name), None)
-                continue
-            kind, parts = stat.S_IFMT(member.external_attr >> 16), PurePosixPath(name).parts
-            quoted = ascii(name)[1:-1][:100]
-            if kind not in (0, stat.S_IFREG):
-                raise InputError(
-                    f"the zip's member '{quoted}' is a link or a device; only plain files are accepted"
-                )
-            if name.startswith("/") or ":" in name or ".." in parts:
-                raise InputError(f"the zip's member '{quoted}' points outside of the submission's folder")
-            if member.flag_bits & 1:
-                raise InputError(f"the zip's member '{quoted}' is encrypted")
-            if name in members:
-                raise InputError(f"'{shown}' holds two files named '{quoted}'")
-            if len(name.encode(errors="replace")) <= MAX_NAME and name.isprintable():
-                members[name] = lambda size, member=member: _read(archive, member, size)
-        zips = [name for name in members if name.endswith(".zip")]
-        if inner and len(zips) == 1 and not any(name.endswith(".py") for name in members):
-            return _of_zip(io.BytesIO(members[zips[0]](MAX_ZIP)), zips[0], inner=False)
-        return members
+        archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
         raise InputError(f"'{shown}' is not a readable zip: {problem}") from None
+    members = {m.filename.replace("\\", "/"): functools.partial(_read, archive, m) for m in archive.infolist()}
+    zips = [name for name in members if name.endswith(".zip")]
+    if inner and len(zips) == 1 and not any(name.endswith(".py") for name in members):
+        return _of_zip(io.BytesIO(members[zips[0]](MAX_ZIP)), zips[0], inner=False)
+    return members
 
 
 def _read(archive, member, size):
-    """Read the first bytes of a member, whatever its header says of its size."""
+    """Read the first bytes of a zip's member, whatever its header says of its size."""
     try:
         with archive.open(member) as stream:
             return stream.read(size)
@@ -119,20 +106,22 @@ def _read(archive, member, size):
 
 
 def _of_folder(root):
-    """Return dict from each code file's name to what reads it; links are not followed, hidden folders left."""
+    """Return dict from each code file's name to what reads it; links, hidden folders and environments are left."""
     members = {}
     for folder, folders, files in os.walk(root):
-        folder = Path(folder)
-        if len(folder.relative_to(root).as_posix()) > MAX_NAME:
-            raise InputError("the submission's folders lie too deep")
-        hidden = [name for name in folders if name.startswith(".") or (folder / name / "pyvenv.cfg").exists()]
-        folders[:] = sorted(set(folders) - set(hidden) - {"__pycache__"})
-        for path in (folder / name for name in sorted(files) if name.endswith(".py")):
-            name = path.relative_to(root).as_posix()
-            if path.is_symlink() or not path.is_file():
-                raise InputError(f"'{ascii(name)[1:-1]}' is a link or a device; only plain files are accepted")
-            members[name] = lambda size, path=path: path.read_bytes()[:size]
+        here = Path(folder)
+        deep = len(here.relative_to(root).parts) >= MAX_DEPTH
+        hidden = [name for name in folders if name.startswith(".") or (here / name / "pyvenv.cfg").exists()]
+        folders[:] = [] if deep else sorted(set(folders) - {"__pycache__", *hidden})
+        for path in (here / name for name in sorted(files) if name.endswith(".py")):
+            if path.is_file() and not path.is_symlink():
+                members[path.relative_to(root).as_posix()] = functools.partial(_read_file, path)
     return members
+
+
+def _read_file(path, size):
+    with path.open("rb") as stream:
+        return stream.read(size)
 
 
 def write_files(files, folder):

@@ -24,6 +24,7 @@ def total(img):
         loss = loss + (img[..., j + 1] - img[..., j]).square().sum()
     return loss
 """
+TCP, SIGNALS = 4, 6  # the versions of Landlock from which on it stops these
 MUTANTS = [*LOSSES, *UPDATES, *TECHNIQUES, *ASCENTS, *HOSTILE]
 
 
@@ -73,10 +74,10 @@ def test_mutant(mutant, sandbox, marked, solution, tmp_path, world):
     if all(how[need] for need in mutant.needs):
         assert mutant.says in said, said
     assert "left in" not in said or not how["landlock"], said
-    if how["filter"] or how["uid"] is not None:
+    if how["uid"] is not None or how["landlock"] >= SIGNALS:
         assert process.poll() is None
-    if how["landlock"] or how["uid"] is not None:
+    if how["uid"] is not None or how["landlock"]:
         assert (victim / "keep").is_file()
-    if how["filter"]:
+    if how["offline"] or how["landlock"] >= TCP:
         with pytest.raises(BlockingIOError):
             server.accept()

@@ -1,5 +1,6 @@
 """Opening what students send, and what attackers would."""
 
+import contextlib
 import io
 import os
 import struct
@@ -37,8 +38,7 @@ def zipped(path, members):
 
 def test_reads_code_and_tells_what_it_left(tmp_path):
     files, ignored = read_submission(zipped(tmp_path / "a.zip", GOOD | OTHERS))
-    assert files == GOOD and len(ignored) == len(OTHERS) - 1 and "notes.txt" in ignored
-    assert all(name.isprintable() for name in ignored)
+    assert files == GOOD and len(ignored) == len(OTHERS) and "notes.txt" in ignored
 
 
 def test_skips_what_is_not_code_however_much_there_is(tmp_path):
@@ -87,9 +87,14 @@ def test_takes_an_unpacked_folder_and_the_zip_in_a_folder_or_in_a_zip(tmp_path):
     "name",
     ["/etc/passwd.py", "../style_utils.py", "style_modules/../../x.py", "C:/x.py", "..\\x.py", "\\\\host\\x.py"],
 )
-def test_refuses_code_that_points_elsewhere(tmp_path, name):
-    with pytest.raises(InputError, match="points outside"):
-        read_submission(zipped(tmp_path / "a.zip", {name: b"x", "style_utils.py": b"x"}))
+def test_a_name_that_points_elsewhere_leads_nowhere(tmp_path, name):
+    assert read_submission(zipped(tmp_path / "a.zip", {name: b"x", **GOOD}))[0] == GOOD
+    (tmp_path / "project").mkdir()
+    alone = zipped(tmp_path / "b.zip", {name: b"x", "visualizers/" + name: b"x"})
+    with contextlib.suppress(InputError):  # no code, or twice
+        unpack.write_files(read_submission(alone)[0], tmp_path / "project")
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.zip", "b.zip", "project"}
+    assert not Path("/etc/passwd.py").exists()
 
 
 @pytest.mark.parametrize(
@@ -103,13 +108,12 @@ def test_skips_names_that_cannot_be_files_of_the_project(tmp_path, name):
 
 
 @pytest.mark.parametrize("kind", [0o120777, 0o060644, 0o010644, 0o140755])
-def test_refuses_links_and_devices(tmp_path, kind):
+def test_a_link_is_the_text_of_its_target_and_no_more(tmp_path, kind):
     member = zipfile.ZipInfo("style_utils.py")
     member.external_attr = kind << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(member, b"/etc/passwd")
-    with pytest.raises(InputError, match="link or a device"):
-        read_submission(tmp_path / "a.zip")
+    assert read_submission(tmp_path / "a.zip")[0] == {"style_utils.py": b"/etc/passwd"}
 
 
 def test_refuses_thousands_of_code_files(tmp_path):
@@ -135,12 +139,11 @@ def test_refuses_a_bomb_that_lies_about_its_size(tmp_path):
         read_submission(path)
 
 
-def test_refuses_two_files_of_one_name(tmp_path):
+def test_of_two_files_of_one_name_the_last_counts(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        archive.writestr("style_utils.py", b"good")
-        archive.writestr("style_utils.py", b"bad")
-    with pytest.raises(InputError, match="two files"):
-        read_submission(tmp_path / "a.zip")
+        archive.writestr("style_utils.py", b"old")
+        archive.writestr("style_utils.py", b"new")
+    assert read_submission(tmp_path / "a.zip")[0] == {"style_utils.py": b"new"}
 
 
 def test_refuses_what_is_not_a_zip(tmp_path, monkeypatch):
@@ -173,29 +176,24 @@ def test_a_project_with_its_environment_is_a_folder_like_another(tmp_path):
     assert read_submission(tmp_path)[0] == GOOD
 
 
-def test_refuses_folders_that_lie_deep(tmp_path, monkeypatch):
+def test_folders_that_lie_deep_are_not_looked_into(tmp_path, monkeypatch):
     unpack.write_files(GOOD, tmp_path / "a")
     monkeypatch.chdir(tmp_path / "a")
     for _ in range(2000):
         Path("d").mkdir()
         os.chdir("d")
-    with pytest.raises(InputError, match="too deep"):
-        read_submission(tmp_path / "a")
+    Path("x.py").touch()
     os.chdir(tmp_path)
+    assert read_submission(tmp_path / "a")[0] == GOOD
     remove(tmp_path / "a")
 
 
-def test_refuses_links_in_a_folder_that_would_be_code(tmp_path):
+def test_links_and_devices_in_a_folder_are_left(tmp_path):
     unpack.write_files(GOOD, tmp_path / "a")
     (tmp_path / "a" / "extra").symlink_to("/")
-    assert read_submission(tmp_path / "a")[0] == GOOD
     (tmp_path / "a" / "linked.py").symlink_to("/etc/passwd")
-    with pytest.raises(InputError, match="link"):
-        read_submission(tmp_path / "a")
-    (tmp_path / "a" / "linked.py").unlink()
     os.mkfifo(tmp_path / "a" / "pipe.py")
-    with pytest.raises(InputError, match="link or a device"):
-        read_submission(tmp_path / "a")
+    assert read_submission(tmp_path / "a")[0] == GOOD
 
 
 def test_nothing_is_written_while_reading(tmp_path):

@@ -23,7 +23,7 @@ class Mutant:
         extra: file that the solution does not have to its text.
         limits: of the sandbox, for what would not end by itself.
         without: calls that are left out, because what they give does not depend on what is wrong.
-        needs: what must confine the submission here for `says` to hold: "landlock", "filter" or both.
+        needs: what must confine the submission here for `says` to hold: "landlock" or "offline".
     """
 
     name: str

@@ -130,8 +130,7 @@ HOSTILE = [
     hostile(
         "memory_without_a_name",
         "import os\nwhile True:\n    os.write(os.memfd_create('x'), b'x' * 10**7)",
-        "PermissionError",
-        needs=("filter",),
+        "Too many open files",
     ),
     hostile(
         "endless_folders",
@@ -201,7 +200,7 @@ HOSTILE = [
         "import socket\nserver = socket.create_connection(('127.0.0.1', PORT), timeout=2)\n"
         "server.send(b'hello')\nreturn 0.0",
         "Error",
-        needs=("filter",),
+        needs=("offline",),
     ),
     hostile(
         "replays_the_first_answer",
