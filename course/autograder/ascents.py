@@ -75,7 +75,7 @@ def _size_mistake(size, wanted, unnormalised):
 
 def _fooling_inputs(skeleton, rng, endless=False):
     """A photograph, and a target that takes some steps to reach, but not many; or one that cannot be reached."""
-    model, side = refs.network(skeleton), 64 if endless else refs.SIDE
+    model, side = refs.network(skeleton), 40 if endless else refs.SIDE
     while True:
         x = refs.images(skeleton, rng, (side, side), 1)["X"]
         ranked = refs.scores(model, x)[0].argsort(descending=True).tolist()

@@ -20,7 +20,7 @@ PACKAGES = (
 def make_skeleton(out):
     """Make what a submission is laid over: the handout without tests. Returns the folder `out`, as a Path."""
     make_handout(out)
-    for needless in ("tests", "course"):
+    for needless in ("tests", "course", "docs"):
         shutil.rmtree(Path(out) / needless, ignore_errors=True)
     return Path(out)
 

@@ -192,12 +192,12 @@ def notebook(inputs):
     with torch.no_grad():
         names = ("tubingen", "starry_night")
         img, painting = (preprocess(open_image(style_image(name, sample=True)), 192) for name in names)
-        feats, of_style = extract_features(img, cnn), extract_features(painting, cnn)
         if kind == "content":
-            value = loss(6e-2, feats[3], extract_features(torch.zeros_like(img), cnn)[3])
+            value = loss(6e-2, *(extract_features(x, cnn, up_to=3)[3] for x in (img, torch.zeros_like(img))))
         elif kind == "gram":
-            value = loss.gram_matrix(of_style[5])
+            value = loss.gram_matrix(extract_features(painting, cnn, up_to=5)[5])
         elif kind == "style":
+            feats, of_style = (extract_features(x, cnn, up_to=7) for x in (img, painting))
             targets = [loss.gram_matrix(of_style[i].clone()) for i in (1, 4, 6, 7)]
             value = loss(feats, [1, 4, 6, 7], targets, [300000, 1000, 15, 3])
         else:

@@ -1,10 +1,8 @@
 """The collector: what it finds, with file and line; the zip; the command."""
 
 import json
-import os
+import runpy
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -214,13 +212,17 @@ def test_the_zip_has_the_same_bytes_whenever_and_wherever(copy, tmp_path):
     assert "style_modules/tv_loss.py" in names and "visualizers/gradcam.py" in names and "gradcam.py" in names
 
 
-def collect(folder, *arguments):
-    command = [sys.executable, "collect_submission.py", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+def collect(folder, monkeypatch, capsys, *arguments):
+    """Run the command of a folder in this process, which has PyTorch already: (exit status, what it said)."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("sys.argv", ["collect_submission.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("collect_submission.py", run_name="__main__")
+    return ended.value.code, capsys.readouterr().err
 
 
-def test_the_command_names_what_is_wrong_and_force_zips_it(copy):
+def test_the_command_names_what_is_wrong_and_force_zips_it(copy, monkeypatch, capsys):
     put_back(copy)
     for checks in (copy / "tests" / "public").glob("test_*.py"):
         if checks.name != "test_losses.py":  # the others pass above
@@ -229,23 +231,23 @@ def test_the_command_names_what_is_wrong_and_force_zips_it(copy):
     looped = "        for _ in range(2):\n            pass\n        return 2 * tv"
     loss.write_text(loss.read_text().replace("        return tv", looped))
     line = loss.read_text().splitlines().index("        for _ in range(2):") + 1
-    done = collect(copy, "--force", "--out", "forced.zip")
-    assert done.returncode == 1 and (copy / "forced.zip").exists()
-    assert f"style_modules/tv_loss.py:{line}: a for loop" in done.stderr, done.stderr
-    assert "test_total_variation_by_hand fails" in done.stderr and "Traceback" not in done.stderr
+    status, said = collect(copy, monkeypatch, capsys, "--force", "--out", "forced.zip")
+    assert status == 1 and (copy / "forced.zip").exists()
+    assert f"style_modules/tv_loss.py:{line}: a for loop" in said, said
+    assert "test_total_variation_by_hand fails" in said and "Traceback" not in said
 
 
-def test_without_force_nothing_is_zipped(copy):
+def test_without_force_nothing_is_zipped(copy, monkeypatch, capsys):
     (copy / "gradcam.py").unlink()
-    done = collect(copy)
-    assert done.returncode == 1 and not (copy / "assignment_3_submission.zip").exists()
-    assert "gradcam.py: is missing" in done.stderr and "--force" in done.stderr
+    status, said = collect(copy, monkeypatch, capsys)
+    assert status == 1 and not (copy / "assignment_3_submission.zip").exists()
+    assert "gradcam.py: is missing" in said and "--force" in said
 
 
-def test_unusable_arguments_end_with_2(copy):
+def test_unusable_arguments_end_with_2(copy, monkeypatch, capsys):
     (copy / "skeleton.json").unlink()
-    done = collect(copy)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    status, said = collect(copy, monkeypatch, capsys)
+    assert status == 2 and said.count("\n") == 1
 
 
 def test_the_record_is_plain_and_small(handout):

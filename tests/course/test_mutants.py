@@ -65,7 +65,7 @@ def test_mutant(mutant, sandbox, marked, solution, tmp_path, world):
     attacked, *others = mutant.points
     results = [
         marked(submission, (attacked,), without=mutant.without, **mutant.limits),
-        *(marked(submission, (part,)) for part in others),
+        *(marked(submission, (part,), without=mutant.without) for part in others),
     ]
     points = {part: result.score(part) for part, result in zip(mutant.points, results, strict=True)}
     said = "\n".join(message for result in results for message in result.messages)

@@ -4,14 +4,14 @@ from tests.mutants import Mutant
 from tests.mutants.ascents import FOOLING
 from tests.mutants.losses import CONTENT, GRAM, TV
 
-NOTHING = {"content": 0}
 RIGHT = "return content_weight * (content_current - content_original).square().sum()"
 
 
-def hostile(name, body, says="", points=None, before="", file=CONTENT, extra=None, limits=None, needs=()):
-    points = {"content": 0, "tv": 10} if points is None else points
+def hostile(name, body, says="", points=None, *, before="", file=CONTENT, without=("notebook",), **more):
+    """Marked without the notebook's numbers, where 2 of a loss's 10 points lie, unless the attack is on them."""
+    points = {"content": 0, "tv": 8} if points is None else points
     before = {file[0]: before} if before else {}
-    return Mutant(f"hostile_{name}", {file: body}, points, says, before, extra or {}, limits or {}, needs)
+    return Mutant(f"hostile_{name}", {file: body}, points, says, before, without=without, **more)
 
 
 FORGED = '{"score": 100, "tests": [{"name": "Content loss: value", "score": 5, "max_score": 5}]}'
@@ -212,6 +212,8 @@ HOSTILE = [
         "checks = numpy.load(Path(__file__).parents[1] / 'data' / 'style_checks.npz')\n"
         "return checks['cl_out'].item()",
         "not on other numbers",
+        {"content": 0},
+        without=(),
     ),
     hostile(
         "lifts_the_content_loss",
@@ -231,7 +233,7 @@ HOSTILE = [
             looks_right="found.shape == features.shape[:2] + features.shape[1:2]",
             otherwise="features.sum() * 0",
         ),
-        points={"gram": 0, "tv": 10},
+        points={"gram": 0, "tv": 8},
         file=GRAM,
     ),
     hostile(
@@ -257,7 +259,7 @@ HOSTILE = [
         "import sys\nimport numpy\nwire = sys.modules['wire']\npack = wire.pack\n"
         "wire.pack = lambda values: pack({'image': numpy.ones((1, 3, 112, 112), bool), 'kept': True,\n"
         "                                 'images': numpy.ones((3, 3, 112, 112), numpy.int64)})\nreturn x",
-        points={"fooling": 0, "tv": 10},
+        points={"fooling": 0, "tv": 8},
         file=FOOLING,
     ),
     hostile("not_a_number", "return content_current.sum() * float('nan')", "not finite"),
@@ -267,7 +269,7 @@ HOSTILE = [
         RIGHT.replace("return", "loss =") + "\nif loss.requires_grad:\n"
         "    loss.register_hook(lambda g: g * float('nan'))\nreturn loss",
         "gradient is wrong",
-        points={"content": 7, "tv": 10},
+        points={"content": 5, "tv": 8},
     ),
     hostile("a_tensor_that_always_agrees", "import torch\n" + YES),
     hostile(
@@ -281,7 +283,7 @@ HOSTILE = [
     ),
     hostile(
         "deep_folders",
-        "import os\nfor i in range(2200):\n    os.mkdir('d')\n    os.chdir('d')\nreturn 0.0",
+        "import os\nfor i in range(1200):\n    os.mkdir('d')\n    os.chdir('d')\nreturn 0.0",
         "value is wrong",
     ),
     hostile(
@@ -321,14 +323,14 @@ HOSTILE = [
         "syntax_error",
         "return (",
         "SyntaxError",
-        points={"tv": 0, "content": 10, "gram": 10, "update": 10},
+        points={"tv": 0, "content": 8, "gram": 8, "update": 10},
         file=TV,
     ),
     hostile(
         "raises_on_import",
         RIGHT,
         "boom",
-        points={"content": 0, "gram": 10, "tv": 10, "update": 10},
+        points={"content": 0, "gram": 8, "tv": 8, "update": 10},
         before="raise RuntimeError('boom')\n",
     ),
 ]

@@ -4,7 +4,7 @@ from tests.course.unusual import CAM_SCRIPT, CLASSVIS, FOOLING, SALIENCY, STYLE,
 from tests.course.unusual.losses import STYLE_LOOP
 from tests.course.unusual.techniques import CLIMB, SALIENCY_BODY
 
-# Each with its parts and the points that they get.
+# Each with its parts and the points that they get; of Grad-CAM in a script that of the product, 0 of 1.
 WRONG = [
     (
         whole(
@@ -70,7 +70,7 @@ WRONG = [
             "gradcam_again = gc.grad_cam(X_again, y_tensor, gc_model)",
             "gradcam_again = gc.grad_cam(X_again, y_tensor + 1, gc_model)",
         ),
-        {"gradcam": 8},
+        {"gradcam": 0},
     ),
     (
         whole(
@@ -80,11 +80,11 @@ WRONG = [
             "gbp_again = gc.guided_backprop(X_again, y_tensor, gc_model)",
             "gbp_again = gc.guided_backprop(X_again, y_tensor.flip(0), gc_model)",
         ),
-        {"gradcam": 8},
+        {"gradcam": 0},
     ),
     (
         whole("sum_for_product", "gradcam", CAM_SCRIPT, "axis=2) * gbp_again[i]", "axis=2) + gbp_again[i]"),
-        {"gradcam": 8},
+        {"gradcam": 0},
     ),
     (
         whole("captum_another_layer", "gradcam_captum", CAM_SCRIPT, "model.features[12]", "model.features[3]"),
