@@ -1,6 +1,7 @@
 """The rules of the house that a program can check: which way imports go, silence, size, and the words used."""
 
 import ast
+import graphlib
 import subprocess
 
 import pytest
@@ -79,6 +80,49 @@ def test_imports_go_one_way(modules):
         if here in FLOORS:
             wrong = (set(imported(tree)) & rooms) - FLOORS[here] - {here}
             assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+def circle(trees):
+    """Return the names of modules that import one another in a circle, or None.
+
+    Args:
+        trees: dict from a module's dotted name to its syntax tree. Imports inside functions count; a bare name
+            is a neighbour's where no module at the root is called so, as in scripts that start from their folder.
+    """
+    graph = {}
+    for here, tree in trees.items():
+        named = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        folder = here.rpartition(".")[0]
+        found = {name if name in trees else f"{folder}.{name}" for name in named}
+        graph[here] = found & trees.keys() - {here}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as problem:
+        return problem.args[1]
+    return None
+
+
+def test_no_import_leads_back(modules):
+    def dotted(path):
+        return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+    assert circle({dotted(path): tree for path, tree in modules.items()}) is None
+
+
+def test_a_circle_is_seen_through_functions_packages_and_bare_names():
+    def of(**sources):
+        return circle({name.replace("_", "."): ast.parse(text) for name, text in sources.items()})
+
+    assert of(a="import b", b="def f():\n    import c", c="from a import x")
+    assert of(p="from p.a import x", p_a="from p import y")
+    assert of(p_a="import b", p_b="import a") and of(p_a="from p import b", p_b="import p.a")
+    assert of(a="import b", b="import c", c="") is None
+    assert of(a="", p_a="import a", p_b="from p import a") is None
 
 
 def test_library_code_is_silent(modules):

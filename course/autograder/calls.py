@@ -4,15 +4,12 @@ Runs inside the child, next to the submission, so nothing here is secret and not
 expected value, no comparison and no points. Each call takes a dict of arrays and plain values and returns another.
 """
 
-import contextlib
 import importlib
 import inspect
 import os
 import sys
-import traceback
-import types
-from pathlib import Path
 
+import handed_in
 import numpy as np
 import script_calls
 import wire
@@ -56,7 +53,7 @@ def serve(call, inputs, code, file):
     try:
         values = CALLS[call](inputs)
     except BaseException as problem:  # noqa: BLE001  (a submission may raise anything, SystemExit included)
-        values = {"error": explain(problem)}
+        values = {"error": handed_in.explain(problem)}
     answer(file, values)
 
 
@@ -65,43 +62,6 @@ def answer(file, values):
     data = wire.pack(values)
     while data:
         data = data[os.write(file, data) :]
-
-
-def explain(problem):
-    """Return [type, message, file, line] of an exception, the place being the last in the submission."""
-    code, file, line = sys.path[0], "", 0
-    for frame in traceback.extract_tb(problem.__traceback__):
-        if frame.filename.startswith(code):
-            file, line = frame.filename, frame.lineno
-    if isinstance(problem, SyntaxError) and str(problem.filename or "").startswith(code):
-        file, line = problem.filename, problem.lineno
-    message = ""
-    with contextlib.suppress(BaseException):  # its __str__ is the submission's
-        message = str(problem)[:500]
-    return [type(problem).__name__[:100], message, file.removeprefix(f"{code}/"), int(line or 0)]
-
-
-def find(module, name):
-    """Import a class or function of the submission, even if another file of its package is broken."""
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as problem:  # noqa: BLE001  (a broken neighbour may raise anything)
-        for package in ("style_modules", "visualizers"):  # let their modules be imported one by one
-            for known in [known for known in sys.modules if known.partition(".")[0] in (package, "style_utils")]:
-                del sys.modules[known]
-            sys.modules[package] = types.ModuleType(package)
-            sys.modules[package].__path__ = [str(Path(sys.path[0]) / package)]
-        try:
-            return getattr(importlib.import_module(module), name)
-        except ModuleNotFoundError:
-            raise problem from None
-
-
-def network():
-    """Load the course's network from the submission's folder."""
-    from data import load_network
-
-    return load_network()
 
 
 def _array(value, dtype=np.float32):
@@ -134,7 +94,7 @@ def _stand_in(features, normalize=True):
 
 def _loss(kind):
     file, name, leaf, call = LOSSES[kind]
-    return find(f"style_modules.{file}_loss", name)(), leaf, call
+    return handed_in.find(f"style_modules.{file}_loss", name)(), leaf, call
 
 
 def _evaluate(kind, case):
@@ -188,7 +148,7 @@ def notebook(inputs):
     from image_utils.pixels import preprocess
     from stylize.features import extract_features
 
-    (loss, _, _), cnn, kind = _loss(inputs["loss"]), network().features, inputs["loss"]
+    (loss, _, _), cnn, kind = _loss(inputs["loss"]), handed_in.network().features, inputs["loss"]
     with torch.no_grad():
         names = ("tubingen", "starry_night")
         img, painting = (preprocess(open_image(style_image(name, sample=True)), 192) for name in names)
@@ -214,7 +174,7 @@ def update(inputs):
     from PIL import Image
     from torch import nn
 
-    style_transfer, seen = find("style_utils", "style_transfer"), []
+    style_transfer, seen = handed_in.find("style_utils", "style_transfer"), []
 
     def rounded(x):
         """Sum sqrt(1 + x^2)."""
@@ -256,7 +216,7 @@ def update(inputs):
     except Exception as problem:
         if not seen:
             raise
-        stopped = explain(problem)
+        stopped = handed_in.explain(problem)
     result = found.detach().numpy() if isinstance(found, torch.Tensor) else None
     return {"images": np.stack(seen) if seen else None, "result": result, "stopped": stopped}
 
@@ -275,9 +235,10 @@ def maps(inputs):
     """
     import torch
 
-    method, problem = getattr(find(inputs["module"], inputs["class"])(), inputs["method"]), None
+    method, problem = getattr(handed_in.find(inputs["module"], inputs["class"])(), inputs["method"]), None
     for gradient in (inputs["gradient"], not inputs["gradient"]):
-        model, X = network().requires_grad_(gradient), torch.from_numpy(inputs["X"]).requires_grad_(gradient)
+        X, model = torch.from_numpy(inputs["X"]).requires_grad_(gradient), handed_in.network()
+        model.requires_grad_(gradient)
         model.classifier[1].bias.data -= inputs.get("lowered", 0.0)
         before = _kinds(model)
         try:
@@ -293,7 +254,7 @@ def custom_relu(inputs):
     import torch
 
     x = torch.from_numpy(inputs["x"]).requires_grad_()
-    y = find("visualizers.gradcam", "CustomReLU").apply(x)
+    y = handed_in.find("visualizers.gradcam", "CustomReLU").apply(x)
     (gradient,) = torch.autograd.grad(y, x, torch.from_numpy(inputs["upstream"]))
     return {"value": _array(y), "gradient": _array(gradient)}
 
@@ -325,8 +286,8 @@ def fooling(inputs):
     """The fooling image, what the network was shown on the way, and whether the original was left alone."""
     import torch
 
-    make = find("visualizers.fooling_image", "FoolingImage")().make_fooling_image
-    model, X, seen = network(), torch.from_numpy(inputs["X"]), []
+    make = handed_in.find("visualizers.fooling_image", "FoolingImage")().make_fooling_image
+    model, X, seen = handed_in.network(), torch.from_numpy(inputs["X"]), []
     before = X.clone()
     if inputs["other"] is not None:  # a class that stays on top, whatever happens
         model.classifier[1].bias.data[inputs["other"]] += 1e4
@@ -339,8 +300,8 @@ def class_visualization(inputs):
     """What the class visualization shows to the network, image by image."""
     import torch
 
-    model, seen, names = network(), [], {i: str(i) for i in range(1000)}
-    create = find("visualizers.class_visualization", "ClassVisualization")().create_class_visualization
+    model, seen, names = handed_in.network(), [], {i: str(i) for i in range(1000)}
+    create = handed_in.find("visualizers.class_visualization", "ClassVisualization")().create_class_visualization
     with _watch(model, seen):
         create(inputs["target"], names, model, torch.FloatTensor, generate_plots=False, **inputs["keywords"])
     return {"images": np.concatenate(seen)}

@@ -31,7 +31,7 @@ raise RuntimeError(f"opened {{opened}}")
 LIFT = """
 import sys, types
 codes, seen = [], set()
-for name in ("calls", "script_calls", "wire", "confine", "__main__"):
+for name in ("calls", "script_calls", "handed_in", "wire", "confine", "__main__"):
     if name in sys.modules:
         codes += [f.__code__ for f in vars(sys.modules[name]).values() if isinstance(f, types.FunctionType)]
 while codes:
