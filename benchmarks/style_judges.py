@@ -27,7 +27,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torchvision import models
 
 from benchmarks.peers import installed
 from data.samples import package_folder
@@ -154,6 +153,8 @@ def read_features(name: str, file: Path, key: str) -> nn.Sequential:
     Raises:
         InputError: the file is missing, damaged or another one.
     """
+    from torchvision import models
+
     with torch.device("meta"):
         network = getattr(models, name)().features
     convolutions = [i for i, layer in enumerate(network) if isinstance(layer, nn.Conv2d)]

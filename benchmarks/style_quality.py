@@ -183,8 +183,8 @@ def measure(pairs: list[tuple[str, str]], size: int, steps: int, judges: list[Ju
         out: folder of the pictures.
 
     Returns:
-        A dict for each picture and judge: pair, curve, dial, steps, file, seconds, processor_seconds, threads,
-        load, judge, gram, sliced, content.
+        A dict for each picture and judge: pair, size, curve, dial, steps, file, seconds, processor_seconds,
+        threads, load, judge, gram, sliced, content.
     """
     rows = []
     jobs = [(pair, way) for pair in pairs for way in ways(steps)]
@@ -193,7 +193,7 @@ def measure(pairs: list[tuple[str, str]], size: int, steps: int, judges: list[Ju
         files = [folder / "photograph.png", folder / "painting.png"]
         if not all(file.is_file() for file in files):
             files = prepare(pair, size, folder)
-        about = {"pair": "_".join(pair), "curve": way.curve, "dial": way.dial, "steps": way.steps}
+        about = {"pair": "_".join(pair), "size": size, "curve": way.curve, "dial": way.dial, "steps": way.steps}
         about |= {"file": f"{way.name}.png", **painted(way, files, folder)}
         rows += [about | row for row in judged(way, judges, files, folder)]
     return rows

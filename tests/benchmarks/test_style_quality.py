@@ -17,7 +17,7 @@ from image_utils.loading import open_image
 
 
 def row(curve, dial, content, style, pair="a_b"):
-    about = {"pair": pair, "curve": curve, "dial": dial, "steps": 4, "file": f"{curve[:3]}{dial}.png"}
+    about = {"pair": pair, "size": 20, "curve": curve, "dial": dial, "steps": 4, "file": f"{curve[:3]}{dial}.png"}
     times = {"seconds": 2.0, "processor_seconds": 1.0 if curve == OURS else 4.0, "threads": 1, "load": 0.5}
     return about | times | {"judge": "alexnet", "gram": style, "sliced": style / 2, "content": content}
 
@@ -121,6 +121,7 @@ def test_results_are_written_and_the_page_keeps_its_words(tmp_path, rows, rng):
     table = write_results(rows, pictures, docs)
     assert (docs / PAGE).read_text() == f"before\n{BEGIN}{table}{END}after\n"
     assert "| a, b | alexnet | Gram distance | -0.100 | +0.050 | +0.000 | 0.25 |" in table
+    assert "alexnet, Gram distance: 2 of 3;" in table
     with (docs / "style_quality.csv").open() as stream:
         found = list(csv.DictReader(stream))
     assert [float(r["gram"]) for r in found] == [r["gram"] for r in rows]
