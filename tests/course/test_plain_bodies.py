@@ -73,7 +73,12 @@ def test_every_public_check_passes_and_the_collector_zips(written):
 
 
 def test_the_notebook_runs_to_its_end_with_four_right_errors(written):
-    notebook = execute(written[0] / "test_style_transfer.ipynb")
+    text = (written[0] / "test_style_transfer.ipynb").read_text()
+    for side in ("192", "512"):  # of the picture at its end, which is looked at elsewhere
+        assert text.count(f'_size\\": {side}') == 1
+        text = text.replace(f'_size\\": {side}', '_size\\": 64')
+    (written[0] / "small.ipynb").write_text(text)
+    notebook = execute(written[0] / "small.ipynb")
     assert "stopped" not in notebook.metadata, notebook.metadata["stopped"]
     assert errors_printed(notebook) == dict.fromkeys(CHECKS, "0.000")
 
