@@ -57,13 +57,13 @@ def main():
     recipes = list(RECIPES) if args.recipe == "both" else [args.recipe]
     rows = []
     for recipe in recipes:
-        record = Record(recipe, args.steps, len(classes))
+        record = Record(recipe, args.steps, classes)
         try:
-            rows.append(record.make(classes, inputs))
+            rows.append(record.make(inputs))
         except KeyboardInterrupt:
-            keep(record, classes, names, inputs.out)
+            keep(record, names, inputs.out)
             raise
-        write_record(record, classes, names, inputs.out)
+        write_record(record, names, inputs.out)
     titles = [f"{r} recipe".capitalize() for r in recipes]
     grid = image_grid(rows, column_titles=names, row_titles=titles, per_row=len(CLASSES))
     save_figure(grid, inputs.out / "class_visualization.png")
@@ -91,72 +91,71 @@ def parser():
 
 
 class Record:
-    """Makes the pictures of several classes, one after the other, and keeps what the figures need.
+    """Makes the pictures of several classes, and keeps what the figures need.
 
     Attributes:
         recipe: its name.
         steps: number of steps, None for the recipe's own until the first is done.
-        shown: dict from iteration to the list of pictures, for the course's frames.
+        shown: dict from iteration to a dict from class to picture, for the course's frames.
         film: the same, for the animation.
-        scores: list of lists, a class's score at each step.
+        scores: dict from class to the list of its score at each step.
         probabilities: the same.
         pictures: the result, list of PIL images.
-        last: the step that came last, None before the first.
+        last: dict from class to the Step that came last.
     """
 
     def __init__(self, recipe, steps, classes):
         self.recipe, self.steps, self.classes = recipe, steps, classes
-        self.shown, self.film, self.scores, self.probabilities, self.pictures = {}, {}, [], [], []
-        self.last = None
+        self.shown, self.film, self.pictures, self.last = {}, {}, [], {}
+        self.scores, self.probabilities = {c: [] for c in classes}, {c: [] for c in classes}
 
-    def make(self, classes, inputs):
+    def make(self, inputs):
         """Create the pictures; returns them."""
         settings = {} if self.steps is None else {"num_iterations": self.steps}
         settings |= {"recipe": self.recipe, "seed": inputs.seed, "callback": self.note}
+        create = ClassVisualization().create_class_visualizations
         with tqdm(desc=f"{self.recipe} recipe", unit="step", delay=2, leave=False, disable=None) as self.progress:
-            self.pictures = ClassVisualization().create_class_visualizations(classes, inputs.model, **settings)
+            self.pictures = create(self.classes, inputs.model, **settings)
         return self.pictures
 
     def note(self, step):
         """Keep what a step gives."""
-        self.last = step
-        self.steps, self.progress.total = step.num_iterations, self.classes * step.num_iterations
+        self.last[step.target] = step
+        self.steps, self.progress.total = step.num_iterations, len(self.classes) * step.num_iterations
         self.progress.update()
-        if step.iteration == 1:
-            self.scores.append([])
-            self.probabilities.append([])
-        self.scores[-1].append(step.score)
-        self.probabilities[-1].append(step.probability)
+        self.scores[step.target].append(step.score)
+        self.probabilities[step.target].append(step.probability)
         shown, filmed = step.is_shown(SHOW_EVERY), step.is_shown(-(-self.steps // FILM_FRAMES))
         picture = to_picture(step.image, self.recipe) if shown or filmed else None
         for wanted, kept in ((shown, self.shown), (filmed, self.film)):
             if wanted:
-                kept.setdefault(step.iteration, []).append(picture)
+                kept.setdefault(step.iteration, {})[step.target] = picture
+
+    def in_order(self, kept):
+        """List (iteration, pictures in the order of the classes) of `shown` or `film`."""
+        return [(iteration, [kept[iteration][c] for c in self.classes]) for iteration in sorted(kept)]
 
 
-def single_files(record, classes, names, out):
-    """Name the file of each class's picture alone, without its ending."""
-    for index, name in zip(classes, names, strict=True):
-        yield out / "class_visualization" / f"{index}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}_{record.recipe}"
+def single_files(record, names, out):
+    """Name the file of each class's picture alone, without its ending: dict from class to path."""
+    plain = [re.sub(r"[^a-z0-9]+", "_", name.lower()) for name in names]
+    parts = zip(record.classes, plain, strict=True)
+    return {c: out / "class_visualization" / f"{c}_{name}_{record.recipe}" for c, name in parts}
 
 
-def keep(record, classes, names, out):
-    """After an interruption, write the pictures that are done, and the unfinished one with the step it reached."""
-    done = record.shown.get(record.steps, ())
-    files = list(single_files(record, classes, names, out))
-    for file, picture in zip(files, done, strict=False):
-        save_image(picture, file.with_name(f"{file.name}.png"))
-    if record.last is not None and len(done) < len(record.scores):
-        file = files[len(done)]
-        picture = to_picture(record.last.image, record.recipe)
-        save_image(picture, file.with_name(f"{file.name}_step_{record.last.iteration}.png"))
+def keep(record, names, out):
+    """After an interruption, write each picture, the unfinished ones with the step that they reached."""
+    for c, file in single_files(record, names, out).items():
+        if (step := record.last.get(c)) is not None:
+            reached = "" if step.iteration == step.num_iterations else f"_step_{step.iteration}"
+            save_image(to_picture(step.image, record.recipe), file.with_name(f"{file.name}{reached}.png"))
 
 
-def write_record(record, classes, names, out):
+def write_record(record, names, out):
     """Write the frames, the film, the curves and the pictures of one recipe."""
     prefix = "class_visualization" if record.recipe == "course" else f"class_visualization_{record.recipe}"
-    files = list(single_files(record, classes, names, out))
-    for iteration, pictures in record.shown.items():
+    files = list(single_files(record, names, out).values())
+    for iteration, pictures in record.in_order(record.shown):
         frames = [frame(p, name, iteration, record.steps) for p, name in zip(pictures, names, strict=True)]
         if len(names) == 1:
             together = frames[0]
@@ -168,7 +167,7 @@ def write_record(record, classes, names, out):
         save_figure(together, out / f"{prefix}_iter_{iteration}.png")
     for file, picture in zip(files, record.pictures, strict=True):
         save_image(picture, file.with_name(f"{file.name}.png"))
-    save_film(list(record.film.values()), out / f"{prefix}_steps.webp")
+    save_film([pictures for _, pictures in record.in_order(record.film)], out / f"{prefix}_steps.webp")
     save_figure(curves(record, names), out / f"{prefix}_curves.png")
 
 
@@ -197,13 +196,14 @@ def curves(record, names):
     figure = Figure(figsize=(3.4 * columns, 2.1 * rows + 0.9), layout="constrained")
     steps = np.arange(1, record.steps + 1)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
+    scores, probabilities = ([kept[c] for c in record.classes] for kept in (record.scores, record.probabilities))
     for i, (axis, name) in enumerate(itertools.zip_longest(panels, names)):
         if name is None:
             axis.set_axis_off()
             continue
         right = axis.twinx()
-        (score,) = axis.plot(steps, record.scores[i], color="tab:blue", linewidth=1.2)
-        (probability,) = right.plot(steps, record.probabilities[i], color="tab:orange", linewidth=1.2)
+        (score,) = axis.plot(steps, scores[i], color="tab:blue", linewidth=1.2)
+        (probability,) = right.plot(steps, probabilities[i], color="tab:orange", linewidth=1.2)
         right.set_ylim(-0.02, 1.02)
         right.tick_params(labelright=(i + 1) % columns == 0 or i + 1 == len(names))
         axis.set_title(name, fontsize=10)

@@ -15,6 +15,7 @@ class Step:
     """One step of an ascent, as a callback gets it.
 
     Attributes:
+        target: class index.
         iteration: counted from 1.
         num_iterations: how many there are.
         image: Tensor (1, 3, H, W) after the step, normalised, on the network's device; not to be changed.
@@ -22,6 +23,7 @@ class Step:
         probability: the same after the softmax.
     """
 
+    target: int
     iteration: int
     num_iterations: int
     image: torch.Tensor
@@ -45,7 +47,7 @@ def report(
     if callback is not None:
         scores = scores.detach()[0].float()
         score, probability = scores[target_y].item(), scores.softmax(dim=0)[target_y].item()
-        callback(Step(iteration, num_iterations, image.detach(), score, probability))
+        callback(Step(target_y, iteration, num_iterations, image.detach(), score, probability))
 
 
 class Start:

@@ -65,3 +65,12 @@ def pair(tmp_path, rng):
         noise = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         noise.resize((width, height), Image.BICUBIC).save(file)
     return files
+
+
+@pytest.fixture
+def two_threads():
+    """Two threads for torch, whatever the machine has; then as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

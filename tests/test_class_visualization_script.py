@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from class_visualization import Record
@@ -79,18 +80,23 @@ def test_bad_arguments_are_refused(tmp_path, arguments, word):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interruption_keeps_what_is_done_and_what_was_begun(tmp_path, monkeypatch):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interruption_keeps_what_is_done_and_what_was_begun(tmp_path, monkeypatch, two_threads, threads):
+    torch.set_num_threads(threads)
     steps, real = [], Record.note
 
     def note(self, step):
         real(self, step)
-        steps.append(step.iteration)
-        if len(steps) == 5:  # two of the second class's three steps are done
+        steps.append((step.target, step.iteration))
+        if len(steps) == 5:  # of six
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Record, "note", note)
     arguments = ("--class", 366, 76, "--recipe", "course", "--steps", 3, "--device", "cpu", "--out", tmp_path)
     status, _, err = call("class_visualization", *arguments)
     assert (status, err.splitlines()[-1]) == (130, "class_visualization.py: interrupted")
-    files = ["366_gorilla_course.png", "76_tarantula_course_step_2.png"]
+    reached = dict(steps)  # one thread does one class after the other; two decide among themselves
+    assert threads == 2 or reached == {366: 3, 76: 2}
+    ends = {target: "" if step == 3 else f"_step_{step}" for target, step in reached.items()}
+    files = [f"{target}_{name}_course{ends[target]}.png" for target, name in ((366, "gorilla"), (76, "tarantula"))]
     assert files_below(tmp_path) == [f"class_visualization/{name}" for name in files]

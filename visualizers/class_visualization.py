@@ -40,6 +40,7 @@ from networks.ascent import Start, Step, report
 from networks.no_trace import untouched, variable
 from networks.precision import memory_layout
 from networks.scores import class_index, class_scores, climbable, first_scores
+from networks.side_by_side import side_by_side
 from visualizers.feature_visualization import ascend_spectrum
 
 RECIPES = ("course", "modern")
@@ -160,15 +161,17 @@ class ClassVisualization:
     def create_class_visualizations(
         self, targets: Sequence[int], model: nn.Module, dtype: object = torch.float32, **settings
     ) -> list[Image.Image]:
-        """Create pictures of several classes, one after the other, without plots.
+        """Create pictures of several classes, without plots: on a CPU as many at once as torch has threads.
 
-        With a given seed all classes start from the same noise and see the same shifts.
+        With a given seed all classes start from the same noise and see the same shifts, and each picture is what
+        its class gives alone.
 
         Args:
             targets: N class indices.
             model: classification network; left as it was.
             dtype: as above.
-            **settings: recipe, size, seed, callback and keywords of the recipe, as above.
+            **settings: recipe, size, seed, callback and keywords of the recipe, as above. The callback is called
+                from several threads, but never from two at once; `Step.target` says for which class.
 
         Returns:
             List of N PIL images.
@@ -179,8 +182,13 @@ class ClassVisualization:
         """
         if len(targets) == 0:
             raise InputError("no classes to visualize")
-        create = self.create_class_visualization
-        return [create(target, {}, model, dtype, generate_plots=False, **settings) for target in targets]
+        callback = settings.pop("callback", None)
+
+        def create(target, network, in_turn):
+            own = {"generate_plots": False, "callback": in_turn(callback)}
+            return self.create_class_visualization(target, {}, network, dtype, **settings, **own)
+
+        return side_by_side(create, targets, model)
 
 
 COURSE_KEYWORDS = ("l2_reg", "learning_rate", "num_iterations", "blur_every", "max_jitter")
