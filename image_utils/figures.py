@@ -91,7 +91,7 @@ def image_grid(
             if kind < len(notes) and block * per_row + j < len(notes[kind]):
                 axis.set_xlabel(notes[kind][block * per_row + j], fontsize=8, labelpad=2)
         if kind < len(left):
-            axes[i, 0].set_ylabel(textwrap.fill(left[kind], 24), fontsize=11)
+            axes[i, 0].set_ylabel(textwrap.fill(left[kind], min(24, int(11.5 * cell))), fontsize=11)
     if heading:
         figure.suptitle(heading, fontsize=12)
     if caption:

@@ -197,12 +197,12 @@ def maps_kept(
             raise InputError("the layer runs more than once in a forward pass; choose one that runs once")
         maps = (output.detach().requires_grad_() if cut else output).clone()
         if maps.requires_grad:
-            maps.register_hook(keep_gradient)
+            handles.append(maps.register_hook(keep_gradient))
         keeper.output = maps
         keeper.activation_value = maps if reshape is None else reshape(maps)
         return maps.clone()  # an in-place ReLU may follow, and must not overwrite what is kept
 
-    handle = layer.register_forward_hook(keep)
+    handles = [layer.register_forward_hook(keep)]
     try:
         with uncompiled():
             yield
@@ -211,7 +211,8 @@ def maps_kept(
             raise
         raise InputError(_unrelated(keeper)) from None
     finally:
-        handle.remove()
+        for handle in handles:  # that of the gradient too: keeper, maps and hook would keep one another for ever
+            handle.remove()
 
 
 def _unrelated(keeper):

@@ -1,5 +1,6 @@
 """Finding and choosing a layer, and keeping its maps."""
 
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,15 @@ from networks.layers import default_layer, early_layer, find_layer, map_sizes, m
 from tests.no_trace import no_trace
 from tests.small_networks import random_images, tiny_net
 from visualizers import GradCam
+
+
+def test_kept_maps_go_with_their_keeper():
+    kept, model = SimpleNamespace(), tiny_net()
+    with maps_kept(model.features[2], kept, cut=False):
+        model(random_images(1, 3, 9, 9, dtype=torch.float64)).sum().backward()
+    maps = weakref.ref(kept.output)
+    del kept
+    assert maps() is None
 
 
 def test_finds_by_name_by_index_and_by_module(squeezenet):

@@ -22,7 +22,7 @@ from trust import (
     randomised,
     weight_sensitivity,
 )
-from trust.controls import centred_gaussian, make_controls
+from trust.controls import centred_gaussian, edges, make_controls
 from trust.judge import MEASURES, joined, judge, maps_of
 from trust.maps import as_maps
 from trust.passes import counted
@@ -153,6 +153,11 @@ def test_maps_that_are_there_are_not_computed_anew(case, judged):
 def test_nothing_to_measure_is_an_error(case):
     with pytest.raises(InputError, match="no method could be computed: not for this network"):
         judge({"refuses": refuses}, *case, **FEW)
+
+
+def test_edges_of_a_batch_are_those_of_its_images():
+    X = random_images(3, 3, 10, 13)
+    np.testing.assert_array_equal(edges(X), np.concatenate([edges(x) for x in X.split(1)]))
 
 
 def test_the_hill_is_the_gaussian_a_quarter_of_each_side_wide():
