@@ -58,7 +58,7 @@ examples:
   python style_transfer.py --content cat.jpg --style a.jpg b.jpg --mix 2 1 --preserve-color
   python style_transfer.py --content cat.jpg --style waves.jpg --network vgg19 --strength 7     better, slower
   python style_transfer.py --content cat.jpg --style waves.jpg --size 1024 --sizes 256 512
-  python style_transfer.py --content cat.jpg --style waves.jpg --size 2731 --memory 4GB
+  python style_transfer.py --content cat.jpg --style waves.jpg --size 2731 --memory 5GB
   python style_transfer.py --checks course.npz --weights squeezenet1_1.pth    the course's checks
 """
 CHECK_SIZE = 192

@@ -17,7 +17,7 @@ from stylize.losses import Losses
 from stylize.solvers import COARSER, HISTORY
 from stylize.tiles import fields, shapes_of
 
-IMAGES = {"adam": 10, "lbfgs": 16}  # in memory at the same time at most, L-BFGS's pairs apart; measured
+IMAGES = {"adam": 10, "lbfgs": 21}  # in memory at the same time at most, L-BFGS's pairs apart; measured
 KERNELS = 0.25e9  # bytes that the libraries take for themselves once they compute; measured
 SPARE = 1.05  # times the estimate, for what the allocator keeps
 WORK = 3.0  # times the outputs of all layers: these, their gradients, and what a convolution needs besides
