@@ -159,7 +159,7 @@ class ClassVisualization:
         return to_picture(img, recipe)
 
     def create_class_visualizations(
-        self, targets: Sequence[int], model: nn.Module, dtype: object = torch.float32, **settings
+        self, targets: Sequence[int], model: nn.Module, dtype: object = torch.float32, *, callback=None, **settings
     ) -> list[Image.Image]:
         """Create pictures of several classes, without plots: on a CPU as many at once as torch has threads.
 
@@ -170,8 +170,8 @@ class ClassVisualization:
             targets: N class indices.
             model: classification network; left as it was.
             dtype: as above.
-            **settings: recipe, size, seed, callback and keywords of the recipe, as above. The callback is called
-                from several threads, but never from two at once; `Step.target` says for which class.
+            callback: as above; called from several threads, never from two at once. `Step.target` is the class.
+            **settings: recipe, size, seed and keywords of the recipe, as above.
 
         Returns:
             List of N PIL images.
@@ -182,11 +182,10 @@ class ClassVisualization:
         """
         if len(targets) == 0:
             raise InputError("no classes to visualize")
-        callback = settings.pop("callback", None)
 
         def create(target, network, in_turn):
-            own = {"generate_plots": False, "callback": in_turn(callback)}
-            return self.create_class_visualization(target, {}, network, dtype, **settings, **own)
+            own = settings | {"generate_plots": False, "callback": in_turn(callback)}
+            return self.create_class_visualization(target, {}, network, dtype, **own)
 
         return side_by_side(create, targets, model)
 

@@ -139,8 +139,7 @@ class GradCam:
             target: as in `guided_backprop`.
             upsampling: Pillow's filter, "bicubic", "bilinear" or "nearest", that brings the maps to the images'
                 size, or None to keep the layer's.
-            normalize: what is stretched to [0, 1], the whole "batch" or each "image"; None keeps score units. What
-                is flat becomes zeros.
+            normalize: what is stretched to [0, 1], flat to 0: the whole "batch" or each "image"; None: raw scores.
             reshape: function from what the layer returns to maps (N, C, h, w), for layers that give tokens; None
                 for `networks.layers.grid_of`, which knows torchvision's ViT and Swin.
 
