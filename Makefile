@@ -8,6 +8,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Python compiles what is imported, once; to compile every file of every package takes longer than to install them.
+PIP    := $(BIN)/python -m pip install --quiet --no-compile
 SCRIPTS := $(wildcard class_visualization.py style_transfer.py saliency_map.py gradcam.py fooling_image.py)
 FIGURES := $(SCRIPTS:%.py=figures-of-%)
 # Two scripts at a time, each on half of the cores: one image keeps a second core hardly more than half busy.
@@ -61,18 +63,18 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 $(VENV)/installed: requirements.txt torchvision_cure.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(PIP) --requirement requirements.txt
 	$(BIN)/python torchvision_cure.py
 	@touch $@
 
 $(VENV)/installed-page: $(VENV)/installed requirements-page.txt
-	$(BIN)/python -m pip install --quiet --requirement requirements-page.txt
+	$(PIP) --requirement requirements-page.txt
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed requirements-bench.txt
-	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-bench.txt
+	$(PIP) --no-deps --requirement requirements-bench.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt requirements-page.txt
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	$(PIP) --requirement requirements-dev.txt
 	@touch $@
