@@ -36,7 +36,7 @@ def test_two_run_at_once_each_with_a_network_of_its_own_on_the_same_weights(two_
 
 
 def alone(change):
-    """Networks and threads that leave nothing to gain: what each is, and how it is made."""
+    """A small network after a change of it, or of the number of threads, with which threads gain nothing."""
     model = tiny_net(dtype=torch.float64).requires_grad_(False)
     return change(model) or model
 
