@@ -1,5 +1,6 @@
 """Several computations with one network at once: on a CPU, an image alone keeps a second core hardly half busy."""
 
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
@@ -19,8 +20,8 @@ def side_by_side(work: Callable[[Any, nn.Module, Callable], Any], items: Sequenc
 
     Each thread has a copy of the network on the same weights, and its share of torch's threads. The items go one
     after the other, with the network itself, where threads would have to wait for each other or would not know
-    something: parameters that have to be frozen, another device, training mode, autocast.
-    The network has to be one that `copy.deepcopy` copies.
+    something: parameters that have to be frozen, another device, training mode, autocast, what
+    cannot be copied.
 
     Args:
         work: computes an item, and calls what `in_turn` made of a callback, or of None, at each of its steps.
@@ -36,7 +37,11 @@ def side_by_side(work: Callable[[Any, nn.Module, Callable], Any], items: Sequenc
     together = min(threads, len(items))
     elsewhere = any(p.requires_grad or p.device.type != "cpu" for p in model.parameters())
     training = any(module.training for module in model.modules())
-    if together < 2 or elsewhere or training or torch.is_autocast_enabled("cpu"):
+    networks = []
+    if together > 1 and not (elsewhere or training or torch.is_autocast_enabled("cpu")):
+        with contextlib.suppress(RuntimeError, TypeError):  # deepcopy's, of what it does not copy
+            networks = [copy_on_same_weights(model) for _ in items]
+    if not networks:
         return [work(item, model, lambda callback: callback) for item in items]
     one_at_a_time, over = threading.Lock(), threading.Event()
 
@@ -53,8 +58,8 @@ def side_by_side(work: Callable[[Any, nn.Module, Callable], Any], items: Sequenc
     with ThreadPoolExecutor(together, "item", torch.set_num_threads, (threads // together,)) as pool:
         try:
             started = [
-                pool.submit(contextvars.copy_context().run, work, item, copy_on_same_weights(model), in_turn)
-                for item in items
+                pool.submit(contextvars.copy_context().run, work, item, network, in_turn)
+                for item, network in zip(items, networks, strict=True)
             ]
             return [one.result() for one in started]
         finally:

@@ -43,8 +43,13 @@ def alone(change):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda m: m.requires_grad_(True), lambda m: m.train(), lambda m: torch.set_num_threads(1)],
-    ids=["parameters to freeze", "training mode", "one thread"],
+    [
+        lambda m: m.requires_grad_(True),
+        lambda m: m.train(),
+        lambda m: torch.set_num_threads(1),
+        lambda m: setattr(m, "lock", threading.Lock()),
+    ],
+    ids=["parameters to freeze", "training mode", "one thread", "what cannot be copied"],
 )
 def test_where_threads_would_wait_for_each_other_there_are_none(two_threads, change):
     model = alone(change)
