@@ -83,7 +83,8 @@ def gradients(model, X, score, *, plain=False, guided=False, layer=None, functio
     with untouched(model, X) as pixels, contextlib.ExitStack() as stack:
         if guided:
             stack.enter_context(relus_replaced(model, switch.rule(), functional=functional))
-            model(pixels[:1])  # looks for ReLUs out of reach, before the maps are kept, which works once
+            if len(pixels) > 1:  # an image alone is watched in the pass below
+                model(pixels[:1])  # looks for ReLUs out of reach, before the maps are kept, which works once
         if layer is not None:
             cut = not plain and not guided
             stack.enter_context(maps_kept(find_layer(model, layer), kept, cut=cut, reshape=grid_of(X)))
