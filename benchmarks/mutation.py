@@ -3,12 +3,13 @@
     python -m benchmarks.mutation                             a sample of 150 over all rooms: hours
     python -m benchmarks.mutation --rooms explain --num 30    some rooms or files, fewer mutants
     python -m benchmarks.mutation --seed 1                    another sample
+    python -m benchmarks.mutation --budget 60                 the cheapest tests of each module only: a first look
 
 Each mutant is one change in a copy of the tree: a comparison or an operation swapped, a number moved by one, a
 truth value turned round, a condition negated, a call left out, a result replaced by None. The tests that import
-the module run until one fails; a mutant under which all pass has survived. A test that fails without its mutant,
-too, ends the run with its name. Nothing is done twice: results are kept
-in --results, and the same command goes on where it was. Whether a survivor does harm is for a person to judge.
+the module run until one fails, the nearest and the cheapest first; a mutant under which all pass has survived. A
+test that fails without its mutant, too, ends the run with its name. Nothing is done twice: results are kept in
+--results, and the same command goes on where it was. Whether a survivor does harm is for a person to judge.
 """
 
 import argparse
@@ -22,12 +23,14 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = ("tests", "benchmarks", "docs", "distribution", "report")
 SECONDS = 600  # of processor time for the tests of a mutant, which may have no end
-FAILED = ".failed"  # file in the copied tree
+FAILED = ".failed"  # files in the copied tree
+COSTS = ".costs"
 SWAPS = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -120,27 +123,36 @@ def modules(rooms):
     return [name for name in files if not rooms or any(name == r or name.startswith(f"{r}/") for r in rooms)]
 
 
-def tests_of(file):
-    """List the test files of a module: the one that is called like it first, then those that import it."""
+def tests_of(file, costs, budget):
+    """List the test files of a module, the nearest first: those called like it, those that name it, the others.
+
+    The others import its room, or lie in the room's folder of tests. Among equals the cheapest is first; a file
+    that has not run yet costs nothing, so that its cost is soon known.
+
+    Args:
+        file: path of the module.
+        costs: dict from test files to seconds of processor time.
+        budget: seconds; the tests beyond it are left out.
+    """
     module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     room, _, name = module.rpartition(".")
-    wanted = {module, f"from {room} import" if room else module}
-    chosen = []
-    for test in sorted((ROOT / "tests").rglob("test_*.py")):
+    words = {f"{module} ", f'"{module}"', f"from {room} import " if room else f'"{module}"'}
+    mirrored, ranked = ROOT / "tests" / room.replace(".", "/"), []
+    for test in (ROOT / "tests").rglob("test_*.py"):
         if test.stem == "test_ray" and name != "on_ray":  # minutes, for what other tests ask as well
             continue
-        text = test.read_text()
+        text, path = test.read_text(), str(test.relative_to(ROOT))
         own = test.stem.startswith(f"test_{name}") and (not room or room.split(".")[0] in test.parts)
-        if own or any(f"{word} " in text or f'"{word}"' in text for word in wanted):
-            chosen.append((not own, str(test.relative_to(ROOT))))
-    mirrored = [
-        str(test.relative_to(ROOT)) for test in (ROOT / "tests" / room.replace(".", "/")).glob("test_*.py")
-    ]
-    return list(dict.fromkeys([name for _, name in sorted(chosen)] + (mirrored if room else [])))
+        inside = bool(room) and test.parent == mirrored
+        if own or inside or any(word in text for word in words):
+            ranked.append((not own, name not in text, costs.get(path, 0), path))
+    chosen = [path for *_, path in sorted(ranked)]
+    spent = list(accumulate(costs.get(path, 0) for path in chosen))
+    return [path for path, until in zip(chosen, spent, strict=True) if path == chosen[0] or until <= budget]
 
 
-def survives(tree, mutant):
-    """Run the tests of a mutant; returns whether they all passed.
+def survives(tree, mutant, costs, budget):
+    """Run the tests of a mutant; returns whether they all passed, and notes in `costs` what each file took.
 
     Raises:
         SystemExit: the test that failed does so without the mutant, too, and so says nothing about it.
@@ -150,10 +162,13 @@ def survives(tree, mutant):
     failed.unlink(missing_ok=True)
     try:
         file.write_text(mutant.apply(source))
-        if pass_in_a_process(tree, tests_of(mutant.file)):
+        if pass_in_a_process(tree, tests_of(mutant.file, costs, budget)):
             return True
     finally:
         file.write_text(source)
+        if (tree / COSTS).exists():
+            for test, spent in json.loads((tree / COSTS).read_text()).items():
+                costs[test] = max(spent, costs.get(test, 0))  # less where a test failed
     test = failed.read_text() if failed.exists() else ""  # none where the process was ended from outside
     if test and not pass_in_a_process(tree, [test, *(() if "::" in test else ("--collect-only",))]):
         raise SystemExit(f"{test} fails without a mutant, too")
@@ -169,17 +184,31 @@ def pass_in_a_process(tree, arguments):
 
 
 class _Witness:
-    """A plugin of pytest that writes down which test, or file that could not be collected, failed first."""
+    """A plugin of pytest: which test, or file that could not be collected, failed first; what each file cost."""
 
-    def __init__(self, file):
-        self.file = file
+    def __init__(self, tree):
+        self.failed, self.file = tree / FAILED, tree / COSTS
+        self.costs, self.before = {}, 0
+
+    def pytest_collectreport(self, report):
+        """Called by pytest after each file."""
+        if report.failed and not self.failed.exists():
+            self.failed.write_text(report.nodeid)
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        """Called by pytest before each test."""
+        self.before = sum(os.times()[:4])
 
     def pytest_runtest_logreport(self, report):
         """Called by pytest after each phase of a test."""
-        if report.failed and not self.file.exists():
-            self.file.write_text(report.nodeid)
+        now, name = sum(os.times()[:4]), report.nodeid.partition("::")[0]
+        self.costs[name] = self.costs.get(name, 0) + now - self.before
+        self.before = now
+        self.pytest_collectreport(report)
 
-    pytest_collectreport = pytest_runtest_logreport
+    def pytest_sessionfinish(self, session):
+        """Called by pytest at the end."""
+        self.file.write_text(json.dumps(self.costs))
 
 
 def _run_tests(tree, tests):
@@ -197,7 +226,7 @@ def _run_tests(tree, tests):
         import pytest
 
         options = ["-x", "-q", "-p", "no:cacheprovider"]
-        status = int(pytest.main([*options, *tests], plugins=[_Witness(tree / FAILED)]))
+        status = int(pytest.main([*options, *tests], plugins=[_Witness(tree)]))
     finally:
         os._exit(status)
 
@@ -211,10 +240,13 @@ def main():
     parser.add_argument(
         "--results", type=Path, default=Path("mutants.jsonl"), metavar="FILE", help="(%(default)s)"
     )
+    parser.add_argument(
+        "--budget", type=float, default=float("inf"), metavar="S", help="of processor time for a mutant's tests"
+    )
     args = parser.parse_args()
     every = [mutant for file in modules(args.rooms) for mutant in mutants_of(file, (ROOT / file).read_text())]
     drawn = random.Random(args.seed).sample(every, min(args.num, len(every)))
-    known = {}
+    known, costs = {}, {}
     if args.results.exists():
         known = dict(json.loads(line) for line in args.results.read_text().splitlines())
     import torch  # in this process, so that each mutant's has it without importing it again
@@ -227,7 +259,7 @@ def main():
         shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__"))
         for number, mutant in enumerate(drawn, start=1):
             if mutant.key() not in known:
-                known[mutant.key()] = survives(tree, mutant)
+                known[mutant.key()] = survives(tree, mutant, costs, args.budget)
                 with args.results.open("a") as results:
                     results.write(json.dumps([mutant.key(), known[mutant.key()]]) + "\n")
             sys.stderr.write(f"{number} of {len(drawn)}\r")
