@@ -1,12 +1,14 @@
 """The arguments that all root scripts share."""
 
 import argparse
+import io
 import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 from command_line import assignment_parser, load_inputs, run, show_files
 from data.networks import build_network
@@ -55,11 +57,14 @@ def test_labels(two_pictures):
     assert inputs("--images", *two_pictures, "--labels", 7, 999).y.tolist() == [7, 999]
 
 
-def test_one_by_one_equals_each(two_pictures):
+def test_one_by_one_equals_each_and_counts(two_pictures, monkeypatch):
+    bars, kept = [], {"file": io.StringIO(), "disable": False}
+    monkeypatch.setattr("inputs.tqdm", lambda **options: bars.append(tqdm(**options | kept)) or bars[0])
     found = inputs("--images", *two_pictures)
     each = found.each(lambda x, y: found.model(x))
     alone = found.one_by_one(lambda x, y: found.model(x), "test")
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(each, alone, strict=True))
+    assert [(bar.n, bar.total) for bar in bars] == [(2, 2)]
 
 
 def test_devices():

@@ -79,8 +79,11 @@ def test_explain_lines_give_the_same_bytes(visit, beside):
 def test_fool_lines_give_the_same_bytes(visit, beside, method, monkeypatch):
     monkeypatch.setattr(fooling_image, "STEPS", 12)  # in the command line and, below, everywhere else
     monkeypatch.setitem(FoolingImage.make_minimal_fooling_image.__kwdefaults__, "steps", 12)
-    fool.fool(visit, silent, 6, method)
+    (before, _), (after, _), (difference, title) = fool.fool(visit, silent, 6, method)[0]
     wanted = (visit.folder / fool.FILE).read_bytes()
+    factor = int(title.removeprefix("difference x "))
+    expected = np.clip(0.5 + factor * (after.astype(float) - before) / 255, 0, 1)
+    assert np.array_equal(before, visit.pixels) and np.allclose(difference, expected)
     run_lines(visit, "Fool")
     assert (beside / fool.FILE).read_bytes() == wanted
     if method == "minimal":

@@ -107,6 +107,24 @@ def settings(monkeypatch, *words):
     return [script.job_for(name, args) for name in script.names_of_settings(args)]
 
 
+def test_the_three_parameter_sets_are_the_assignments():
+    names = (
+        "content_weight",
+        "style_weights",
+        "tv_weight",
+        "image_size",
+        "style_size",
+        "content_layer",
+        "style_layers",
+    )
+    sets = {
+        "composition_vii_tubingen": (0.05, (20000, 500, 12, 1), 0.05, 192, 512, 3, (1, 4, 6, 7)),
+        "scream_tubingen": (0.03, (200000, 800, 12, 1), 0.02, 192, 224, 3, (1, 4, 6, 7)),
+        "starry_tubingen": (0.06, (300000, 1000, 15, 3), 0.02, 192, 192, 3, (1, 4, 6, 7)),
+    }
+    assert {name: dict(zip(names, values, strict=True)) for name, values in sets.items()} == script.COURSE_SETTINGS
+
+
 def test_the_assignment_and_its_loop_are_what_comes_without_arguments(monkeypatch):
     for name, job in zip(script.COURSE_SETTINGS, settings(monkeypatch), strict=True):
         assert job["solver"] == "course" and job["steps"] == 200 and "strength" not in job

@@ -188,6 +188,15 @@ def test_folders_that_lie_deep_are_not_looked_into(tmp_path, monkeypatch):
     remove(tmp_path / "a")
 
 
+def test_how_deep_a_project_may_lie(tmp_path):
+    deepest = ["d"] * unpack.MAX_DEPTH
+    unpack.write_files({"x.py": b"x"}, tmp_path.joinpath("a", *deepest))
+    assert read_submission(tmp_path / "a")[0] == {"x.py": b"x"}
+    unpack.write_files({"x.py": b"x"}, tmp_path.joinpath("b", *deepest, "d"))
+    with pytest.raises(InputError, match="no code"):
+        read_submission(tmp_path / "b")
+
+
 def test_links_and_devices_in_a_folder_are_left(tmp_path):
     unpack.write_files(GOOD, tmp_path / "a")
     (tmp_path / "a" / "extra").symlink_to("/")

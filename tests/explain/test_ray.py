@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from explain.on_ray import cluster
 from tests.conftest import ROOT
 from tests.explain.commands import assert_refused, assert_same_run, explain
 from tests.explain.folders import make_folder
@@ -82,18 +83,18 @@ def nodes():
     options = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_log_monitor": False}
     soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200}  # that a node is dead is noticed
     head = options | {"include_dashboard": False, "no_monitor": True, "_system_config": soon}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    two = Cluster(initialize_head=True, head_node_args=head)
     try:
-        yield cluster, cluster.add_node(**options)
+        yield two, two.add_node(**options)
     finally:
-        cluster.shutdown()
+        two.shutdown()
 
 
 def test_two_nodes_and_one_killed_in_the_middle(folder, nodes, tmp_path):
-    cluster, second = nodes
+    two, second = nodes
     out, signs = tmp_path / "out", tmp_path / "signs"
     signs.mkdir()
-    arguments = (signs, folder, "--out", out, *ARGUMENTS, "--engine", "ray", "--ray-address", cluster.address)
+    arguments = (signs, folder, "--out", out, *ARGUMENTS, "--engine", "ray", "--ray-address", two.address)
     running = subprocess.Popen(
         [sys.executable, "-c", WAITING, *map(str, arguments)],
         cwd=ROOT,
@@ -104,7 +105,7 @@ def test_two_nodes_and_one_killed_in_the_middle(folder, nodes, tmp_path):
     while running.poll() is None and len(list(signs.glob("2-*"))) < 2:
         time.sleep(0.02)
     assert running.poll() is None, running.communicate()
-    cluster.remove_node(second, allow_graceful=False)
+    two.remove_node(second, allow_graceful=False)
     (signs / "killed").touch()
     printed, said = running.communicate()
     assert (running.returncode, printed) == (0, ""), said
@@ -127,7 +128,25 @@ def test_what_cannot_be_written_is_said_by_name(folder, tmp_path):
     assert not list((tmp_path / "out").glob("parts/*"))
 
 
-def test_a_bad_address_is_refused(folder, tmp_path):
+def test_only_a_cluster_of_ones_own_is_started_and_without_a_dashboard(monkeypatch):
+    import ray
+
+    seen = []
+    monkeypatch.setattr(ray, "init", lambda **options: seen.append(options))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for address in (None, "auto"):
+        with cluster(address) as found:
+            assert found is ray
+    assert [options["address"] for options in seen] == [None, "auto"]
+    assert [options.get("include_dashboard") for options in seen] == [False, None]
+
+
+def test_a_bad_address_is_refused(folder, tmp_path, monkeypatch):
+    from ray._private import services
+
+    for finds, nothing in (("find_gcs_addresses", set()), ("find_bootstrap_address", None)):
+        monkeypatch.setattr(services, finds, lambda *_, found=nothing: found)  # whatever else this machine runs
     for address, word in (
         ("127.0.0.1:1", "nothing answers"),
         ("nowhere.invalid:6379", "nothing answers"),

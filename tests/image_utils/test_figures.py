@@ -46,6 +46,13 @@ def test_a_single_photograph_is_large_and_beside_its_maps():
     assert figure.get_size_inches() == pytest.approx([2 * LARGE, LARGE])
 
 
+def test_notes_stand_below_their_images():
+    image = np.zeros((4, 4))
+    for rows, notes in (([[image] * 2] * 2, [["a", "b"], ["c", "d"]]), ([[image]] * 3, [["a"], [], ["c"]])):
+        axes = image_grid(rows, notes=notes).axes
+        assert [axis.get_xlabel() for axis in axes] == [text for row in notes for text in row or [""]]
+
+
 def test_a_notebook_shows_the_figure():
     assert image_grid([[np.zeros((4, 4))]])._repr_png_().startswith(b"\x89PNG")
 

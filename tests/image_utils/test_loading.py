@@ -75,6 +75,21 @@ def test_deep_grey_keeps_its_range(tmp_path, dtype):
     assert np.abs(np.asarray(open_image(tmp_path / "deep.tif"))[..., 0] - ramp * 255).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values", "expected"),
+    [
+        (np.uint16, [0, 257, 65535], [0, 1, 255]),  # 16 bits, however dark
+        (np.int32, [0, 200, 255], [0, 200, 255]),  # no larger than eight bits have
+        (np.int32, [-257, 0, 65535], [0, 0, 255]),
+        (np.float32, [0, 0.4, 1], [0, 102, 255]),
+        (np.float32, [-5, 100.4, 300], [0, 100, 255]),
+    ],
+)
+def test_grey_values_are_scaled_by_what_they_can_be_and_clipped(tmp_path, dtype, values, expected):
+    Image.fromarray(np.array([values], dtype)).save(tmp_path / "deep.tif")
+    assert np.asarray(open_image(tmp_path / "deep.tif"))[0].tolist() == [[value] * 3 for value in expected]
+
+
 def test_exif_rotation_is_applied(tmp_path, picture):
     exif = Image.Exif()
     exif[0x0112] = 6  # "rotate 90 degrees clockwise to view"

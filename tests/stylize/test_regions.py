@@ -74,6 +74,14 @@ def test_masks_are_resized():
     assert regions.shares == pytest.approx([0.5, 0.5])
 
 
+def test_the_mask_of_a_photograph_with_a_region_of_no_style_is_named(tmp_path):
+    files = [tmp_path / "photograph.png", tmp_path / "style.png"]
+    for file, mask in zip(files, (halves((4, 4)), Image.new("RGB", (4, 4), RED)), strict=True):
+        mask.save(file)
+    with pytest.raises(InputError, match=r"region #0000ff of mask '.*photograph.png' is empty"):
+        read_regions(files, [(256, 256)] * 2, torch.zeros(1))
+
+
 @pytest.mark.parametrize(
     ("masks", "message"),
     [

@@ -114,6 +114,17 @@ def test_dropped_channels_are_the_models_own_rate_shared_and_gone_afterwards():
         assert not torch.equal(model(X), dropped)
 
 
+@pytest.mark.parametrize("shape", [(2, 400), (2, 400, 5), (2, 400, 2, 2, 2)])
+def test_channels_are_dropped_whatever_follows_them(shape):
+    model = nn.Sequential(nn.Identity(), nn.Dropout(0.5)).eval()
+    with channels_dropped(model, Start(model, size=4, seed=0, dtype=torch.float32)):
+        dropped = model(torch.ones(shape)).flatten(2) if len(shape) > 2 else model(torch.ones(shape))[..., None]
+        alone = torch.ones(3)
+        assert torch.equal(model(alone), alone)  # no channels: left as it is
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(dropped, dropped[:1, :, :1].expand_as(dropped))
+
+
 @pytest.mark.parametrize("inplace", [True, False])
 def test_gradients_pass_squeezenets_last_relu(squeezenet, inplace):
     X, y = random_images(2, 3, 64, 64).requires_grad_(), torch.tensor([5, 6])

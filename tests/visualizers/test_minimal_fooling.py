@@ -137,6 +137,21 @@ def test_without_success_the_closest_attempt_is_kept():
     assert after > before
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_margin_sharpens_from_the_first_step_to_the_last(monkeypatch, steps):
+    network, seen = linear(3, seed=3)[0], []
+
+    def watched(network, x, target, softness):
+        seen.append(softness.item())
+        return margin_and_gradient(network, x, target, softness)
+
+    monkeypatch.setattr(minimal_fooling, "margin_and_gradient", watched)
+    x, target = start(128), torch.tensor([0])
+    smallest_change(network, x, target, steps=steps, margin=500.0)
+    missing = 500.0 - target_margin(network(x), target).item()
+    assert seen == pytest.approx(missing * np.geomspace(*minimal_fooling.SOFTNESS, steps))
+
+
 def test_change_of_norm_is_the_largest_multiple_that_fits():
     d = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     low, high = torch.full_like(d, -2.0), torch.full_like(d, 3.0)
