@@ -17,6 +17,7 @@ from image_utils.figures import image_grid, in_colour
 from image_utils.pixels import to_input
 from image_utils.writing import save_figure
 from networks.layers import default_layer, find_layer
+from networks.side_by_side import side_by_side
 from trust import make_controls, make_mosaics, weight_sensitivity
 from trust.judge import MEASURES, joined, judge, judge_mosaics
 from trust.passes import counted
@@ -93,13 +94,15 @@ def main():
 def photographs(inputs):
     """Return the photographs as batches (X, y) of one size each; they and the network get their channels last.
 
-    CPUs compute so in half the time.
+    CPUs compute so in half the time. There, each photograph is a batch, and each thread computes one.
     """
     batches = []
     inputs.model.to(memory_format=torch.channels_last)
 
     def keep(x, y):
-        batches.append((x.contiguous(memory_format=torch.channels_last), y))
+        x = x.contiguous(memory_format=torch.channels_last)
+        size = 1 if x.device.type == "cpu" else len(x)
+        batches.extend(zip(x.split(size), y.split(size), strict=True))
         return y
 
     inputs.each(keep)
@@ -113,14 +116,17 @@ def chosen_layer(model, X, names):
 
 def measure(args, inputs, batches, methods, controls):
     """Measure all methods on all photographs; returns what the figures and the table need."""
-    steps = len(batches) * (len(methods) + 6) + 1
+    steps = len(batches) * (len(methods) + 6) + MOSAICS
     with tqdm(total=steps, desc="compare", delay=2, leave=False, disable=None) as progress:
 
         def tell(what):
             progress.set_description(what)
             progress.update()
 
-        judged = [judge(methods, inputs.model, x, y, **SETTINGS, seed=inputs.seed, tell=tell) for x, y in batches]
+        def judge_batch(batch, model, in_turn):
+            return judge(methods, model, *batch, **SETTINGS, seed=inputs.seed, tell=in_turn(tell))
+
+        judged = side_by_side(judge_batch, batches, inputs.model)
         names, numbers, seconds, failed = joined(judged)
         try:
             pool = mosaic_pool(args, inputs)
@@ -128,8 +134,13 @@ def measure(args, inputs, batches, methods, controls):
         except InputError as reason:
             problem = f"Without the grid game: {reason}."
         else:
-            chosen = {name: methods[name] for name in names}
-            numbers["grid"], problem = judge_mosaics(chosen, inputs.model, mosaics, classes, tell=tell), None
+            chosen, problem = {name: methods[name] for name in names}, None
+
+            def judge_mosaic(mosaic, model, in_turn):
+                return judge_mosaics(chosen, model, *mosaic, tell=in_turn(tell))
+
+            each = list(zip(mosaics.split(1), classes.split(1), strict=True))
+            numbers["grid"] = np.concatenate(side_by_side(judge_mosaic, each, inputs.model), axis=1)
     ordered = {name: numbers[name] for name in MEASURES if name in numbers}
     return judged, verdicts(names, ordered, controls, seconds, seed=inputs.seed), failed, problem
 
@@ -146,13 +157,17 @@ def weights_strip(inputs, batch, judged, methods):
 
     The first and the last column are there already.
     """
-    (x, y), strips = (side[:1] for side in batch), {}
-    for name in tqdm(methods, desc="weights", delay=2, leave=False, disable=None):
-        m = judged.names.index(name)
-        ends = {"maps": judged.maps[m, :1], "random_maps": judged.random_maps[m, :1]}
-        settings = {"stages": STAGES, "seed": inputs.seed}
-        strips[name] = weight_sensitivity(methods[name], inputs.model, x, y, **ends, **settings)
-    return strips
+    x, y = (side[:1] for side in batch)
+    with tqdm(total=len(methods), desc="weights", delay=2, leave=False, disable=None) as progress:
+
+        def strip(name, model, in_turn):
+            m = judged.names.index(name)
+            ends = {"maps": judged.maps[m, :1], "random_maps": judged.random_maps[m, :1]}
+            found = weight_sensitivity(methods[name], model, x, y, **ends, stages=STAGES, seed=inputs.seed)
+            in_turn(progress.update)(1)
+            return found
+
+        return dict(zip(methods, side_by_side(strip, list(methods), inputs.model), strict=True))
 
 
 def draw_maps(inputs, judged, rows, notes):

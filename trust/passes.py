@@ -1,6 +1,7 @@
 """Counting how often a network runs."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -31,12 +32,13 @@ def counted(model, tell: Callable[[int], object] | None = None) -> Iterator[Pass
     Yields:
         Passes, counting.
     """
-    passes = Passes()
+    passes, one_at_a_time = Passes(), threading.Lock()
 
     def note(module, args):
         images = len(args[0])
-        passes.forward += images
-        passes.differentiated += images * torch.is_grad_enabled()
+        with one_at_a_time:
+            passes.forward += images
+            passes.differentiated += images * torch.is_grad_enabled()
         if tell is not None:
             tell(passes.forward)
 
