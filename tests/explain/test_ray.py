@@ -73,6 +73,7 @@ def patience(monkeypatch):
 
     monkeypatch.setattr(services, "get_node", wait_for_node)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15, as Ray has it, is next to nothing on a busy machine
 
 
 @pytest.fixture
