@@ -76,8 +76,10 @@ def save_figure(figure: "Figure", path: str | Path, *, dpi: float = 100) -> None
         path: where, ending in .png or another format matplotlib writes.
         dpi: dots per inch.
     """
+    # zlib's usual level takes three times as long, a third of the drawing, for a file a twelfth smaller.
+    quickly = {"pil_kwargs": {"compress_level": 2}} if Path(path).suffix == ".png" else {}
     with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, bbox_inches="tight", facecolor="white")
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight", facecolor="white", **quickly)
 
 
 def save_image(img: "Image.Image", path: str | Path) -> None:
