@@ -105,7 +105,7 @@ def cluster(address=None):
     code = {"py_modules": [str(ROOT / name) for name in shipped], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}
     alone = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address=address, runtime_env=code, logging_level="ERROR", log_to_driver=False, **alone)
+        ray.init(address=address or "local", runtime_env=code, logging_level="ERROR", log_to_driver=False, **alone)
     except Exception as problem:  # noqa: BLE001  (of a node that starts too slowly Ray says so by a bare Exception)
         where = f"no Ray cluster can be joined at '{address}'" if address else "Ray cannot be started"
         raise InputError(f"{where}: {' '.join(str(problem).split())[:200]}") from None

@@ -139,7 +139,7 @@ def test_only_a_cluster_of_ones_own_is_started_and_without_a_dashboard(monkeypat
     for address in (None, "auto"):
         with cluster(address) as found:
             assert found is ray
-    assert [options["address"] for options in seen] == [None, "auto"]
+    assert [options["address"] for options in seen] == ["local", "auto"]
     assert [options.get("include_dashboard") for options in seen] == [False, None]
 
 
