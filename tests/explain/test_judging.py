@@ -77,6 +77,8 @@ def test_the_table_is_the_means_of_the_manifest(run):
             own = [r[name] for r in rows if r["method"] == row["name"] and r[name] is not None]
             assert interval["count"] == len(own)
             assert interval["mean"] == pytest.approx(np.mean(own), abs=1e-6)
+    count = len({r["path"] for r in rows if r["deletion"] is not None})
+    assert record["notes"][0].startswith(f"{count} photographs of ")
     assert "grid" not in record["measures"] and "Without the grid game" in record["notes"][1]
     with (run / "trust.csv").open() as file:
         assert [line["sentence"] for line in csv.DictReader(file)] == [m["sentence"] for m in record["methods"]]

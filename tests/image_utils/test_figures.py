@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from image_utils.figures import CELL, LARGE, PER_ROW, brightness, image_grid, magnified
+from image_utils.figures import CELL, LARGE, PER_ROW, brightness, image_grid, in_colour, magnified
 
 
 def drawn(figure):
@@ -63,6 +63,24 @@ def test_a_small_difference_is_made_visible():
     assert factor == 100 and np.allclose(shown, 0.9)
     assert magnified(0 * difference)[1] == 200 and (magnified(0 * difference)[0] == 0.5).all()
     assert magnified(difference * 250)[1] == 1
+
+
+def test_maps_of_one_sign_are_grey_and_of_two_red_and_blue():
+    rising = np.linspace(0, 1, 400).reshape(20, 20)
+    for heat in (
+        rising,
+        1000 * rising,
+        rising - 0.05,
+        np.zeros((20, 20)),
+    ):  # bicubic upsampling undershoots a little
+        (shown,) = in_colour([heat])
+        assert (shown[..., :1] == shown).all() and (shown[0, 0] == 0).all()
+        assert (np.diff(shown[..., 0].ravel()) >= 0).all() and shown.max() == (heat.max() > 0)
+    coloured, (zero,) = in_colour([rising - 0.5, rising]), in_colour([np.array([[0.0, -1.0, 1.0]])])
+    for shown, heat in zip([*coloured, zero], (rising - 0.5, rising, np.array([[0, -1, 1]])), strict=True):
+        redness = shown[..., 0] - shown[..., 2]
+        assert (redness[heat > 0.2] > 0.1).all() and (redness[heat < -0.2] < -0.1).all()
+    assert np.ptp(zero[0, 0]) < 0.02 and zero[0, 0].min() > 0.9  # nothing is white
 
 
 def test_brightness_clips_a_few_extremes():

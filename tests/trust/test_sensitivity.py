@@ -13,6 +13,7 @@ from tests.trust.attributes import constant, gradient_times_input, saliency
 from trust import class_sensitivity, efficient_mprt, max_sensitivity, randomised, weight_sensitivity
 from trust.class_sensitivity import runners_up
 from trust.controls import edges
+from trust.maps import is_flat
 from visualizers import GradCam, SaliencyMap
 
 DOUBLE = {"dtype": torch.float64}
@@ -51,6 +52,14 @@ def test_a_network_of_one_class_is_refused():
     model = LinearNet((3, 5, 6), classes=1)
     with pytest.raises(InputError, match="one class"):
         class_sensitivity(saliency, model, random_images(1, 3, 5, 6, **DOUBLE), torch.tensor([0]))
+
+
+def test_flat_is_what_differs_by_no_more_than_rounding():
+    third = np.full((5, 6), 1 / 3)
+    almost, tiny_slope, step = third.copy(), 1e-30 * np.arange(30).reshape(5, 6), third.copy()
+    almost[2, 3], step[2, 3] = np.nextafter(1 / 3, 1), 0.334
+    assert is_flat(np.stack([[0 * third, third], [-third, almost]])).all()
+    assert not is_flat(np.stack([tiny_slope, step, -step])).any()
 
 
 def test_flat_maps_have_no_similarity(tiny):
@@ -166,6 +175,17 @@ def test_the_gradient_of_a_linear_network_is_stable_and_its_product_with_the_inp
     model, X, y = LinearNet((3, 5, 6)), random_images(2, 3, 5, 6, **DOUBLE), torch.tensor([0, 3])
     np.testing.assert_allclose(max_sensitivity(saliency, model, X, y), 0, atol=1e-12)
     assert (max_sensitivity(gradient_times_input, model, X, y) > 1e-3).all()
+
+
+def test_the_noise_is_drawn_on_both_sides_and_the_same_for_all_images(tiny):
+    model, X, y = tiny
+    seen = []
+    max_sensitivity(
+        lambda X, y, model: seen.append(X) or X[:, 0], model, X, y, maps=X[:, 0], radius=0.5, samples=7
+    )
+    noise = torch.stack(seen) - X
+    assert len(noise) == 7 and (noise - noise[:, :1]).abs().max() < 1e-12
+    assert -0.5 <= noise.min() < -0.45 and 0.45 < noise.max() <= 0.5 and noise.mean().abs() < 0.03
 
 
 def test_a_map_of_zeros_has_no_relative_change(tiny):

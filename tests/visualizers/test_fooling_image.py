@@ -298,6 +298,16 @@ def test_minimal_refuses_wrong_numbers(wrong):
         minimal(torch.zeros(1, 3, 9, 9), 0, tiny_net(dtype=torch.float32), **wrong)
 
 
+def test_judge_computes_as_the_networks_parameters_or_an_input_do():
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3), dtype=np.uint8)
+    x = to_input(images).double()
+    for model, like in ((tiny_net(), None), (nn.Flatten(), x)):  # the second has no parameters; its scores are x
+        scores = model(x).detach()
+        others = scores.scatter(1, torch.tensor([[0], [3]]), -torch.inf).amax(1)
+        expected = scores[[0, 1], [0, 3]] - others
+        assert judge(images, [0, 3], model, like=like) == pytest.approx(expected.numpy(), rel=1e-9)
+
+
 def test_judge_sees_what_a_reopened_file_shows(squeezenet, five_photographs):
     X = load_sample_photographs()[0][:2]
     scores = squeezenet(five_photographs[:2]).double()

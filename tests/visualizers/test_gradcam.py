@@ -333,6 +333,19 @@ def test_on_a_gpu():
     np.testing.assert_allclose(result, expected, atol=1e-5 * np.abs(expected).max())
 
 
+def test_nothing_is_recorded_below_the_layer():
+    model, recorded = net13(torch.float32), []
+    handles = [
+        m.register_forward_hook(lambda m, x, out: recorded.append(out.requires_grad)) for m in model.features
+    ]
+    GradCam().grad_cam(random_images(2, 3, 12, 12), torch.tensor([1, 5]), model, layer="features.2")
+    for handle in handles:
+        handle.remove()
+    assert recorded == [False] * 3 + [True] * (
+        len(recorded) - 3
+    )  # the layer itself is seen before its maps are cut off
+
+
 def test_numbers_that_are_not_finite_are_no_black_map():
     model, X = net13(torch.float32), random_images(2, 3, 12, 12)
     X[1, 0, 5, 5] = float("nan")
