@@ -159,12 +159,13 @@ def test_a_network_of_ones_own(tmp_path, two_pictures):
 
 
 def finished(capsys, *arguments):
-    """What a script says that loads its inputs and writes two files."""
+    """What a script says that loads its inputs and writes three files, one of which it does not keep."""
 
     def main():
         found = inputs(*arguments)
-        for name in ("a.json", "b.json"):
+        for name in ("a.json", "b.json", "checkpoint.json"):
             save_json({}, found.out / name)
+        (found.out / "checkpoint.json").unlink()
 
     run(main)
     return capsys.readouterr().err

@@ -2,11 +2,15 @@
 
 import inspect
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from course import parts
+from course.autograder import confine, references, update
 from course.autograder import results as results_module
 from course.autograder.__main__ import main
 from course.autograder.grade import all_tasks, choose_parts, grade, mark
@@ -81,6 +85,52 @@ def test_same_seed_same_inputs_and_every_run_another(skeleton):
 def test_the_numbers_that_every_student_has(skeleton):
     with np.load(skeleton / "data" / "style_checks.npz") as checks:
         assert checks["gm_out"].shape == (1, 128, 128)  # published: every student has these four
+
+
+def test_the_numbers_are_those_of_the_pictures_that_are_shipped(sandbox, skeleton, solution, tmp_path):
+    other = tmp_path / "skeleton"
+    shutil.copytree(skeleton, other)
+    for picture in (other / "styles_images").glob(
+        "*.jpg"
+    ):  # somebody put the course's own, or any, in their place
+        Image.new("RGB", (200, 200), (9 * len(picture.name), 90, 90)).save(picture)
+    results = grade(solution, sandbox, other, parts=("content",), path=tmp_path / "results.json")
+    assert results.score() == results.maximum() == 10, results.table()
+
+
+def test_steps_to_a_class_are_counted_and_no_more_than_asked_for(skeleton, rng):
+    model, x = references.network(skeleton), rng.standard_normal((3, 64, 64)).astype(np.float32)
+    seen = int(references.scores(model, x[None]).argmax())
+    assert references.fooling_steps(model, x, seen, 3) == 0
+    assert references.fooling_steps(model, x, (seen + 1) % 1000, 1) == 1
+
+
+def test_the_last_image_counts_as_what_the_last_step_made():
+    images = np.arange(update.STEPS, dtype=np.float32)[:, None, None, None, None] * np.ones(
+        (1, 3, update.SIZE, update.SIZE), np.float32
+    )
+    for result, length in ((images[0] + 7, update.STEPS + 1), (images[0, 0], update.STEPS), (None, update.STEPS)):
+        trace, why = update._trace({"images": images, "result": result, "stopped": None})
+        assert (len(trace), why) == (length, "")
+        assert trace[-1].max() == (7 if length > update.STEPS else update.STEPS - 1)
+    assert "asked for 9 times" in update._trace({"images": images[:9], "result": images[0], "stopped": None})[1]
+
+
+def test_landlock_is_asked_for_what_its_version_knows(monkeypatch):
+    """The kernel refuses a right that it does not know: 13 for files, REFER from 2 on, TRUNCATE from 3."""
+    asked = []
+
+    class Kernel:
+        def syscall(self, number, *arguments):
+            if number == confine.LANDLOCK_CREATE:
+                asked.append(list(arguments[0]))
+            return os.open(os.devnull, os.O_RDONLY) if number == confine.LANDLOCK_CREATE else 0
+
+    monkeypatch.setattr(confine, "libc", Kernel())
+    for version in range(1, 8):
+        confine._landlock(version, [], [])
+    files, network = [2**13 - 1, 2**14 - 1, 2**15 - 1], [2**15 - 1, 3]
+    assert asked == [*([rights] for rights in files), network, network, [*network, 3], [*network, 3]]
 
 
 def test_choosing_parts():

@@ -4,14 +4,16 @@ import json
 import runpy
 import shutil
 import zipfile
+from xml.etree import ElementTree
 
 import pytest
 
 from course.collect.archive import write_submission
 from course.collect.checks import loop_findings, read_record, static_findings
 from course.collect.loops import find_loops
-from course.collect.outline import changes, outline, source_files
-from course.collect.rehearsal import import_findings
+from course.collect.outline import Finding, changes, outline, source_files
+from course.collect.rehearsal import _failures, import_findings
+from course.handout import ROOT
 from image_utils.errors import InputError
 from tests.course.test_handout import put_back
 
@@ -184,6 +186,21 @@ def test_import_findings_name_file_and_line_once_and_what_prints(tmp_path):
     ]
     (tmp_path / "e.py").write_text("import os\nos._exit(0)\n")
     assert "e.py: importing it ended with status 0" in str(import_findings(tmp_path, ["e.py"])[0])
+
+
+def test_a_failed_check_is_told_by_the_first_line_of_its_message():
+    failures = '<failure message="assert 1 == 2&#10;where 1 = x"/><error/>'
+    case = ElementTree.fromstring(
+        f'<testcase classname="tests.public.test_losses" name="test_a">{failures}</testcase>'
+    )
+    file = "tests/public/test_losses.py"
+    assert list(_failures(case)) == [
+        Finding(file, 0, f"test_a fails: {what}") for what in ("assert 1 == 2", "error")
+    ]
+
+
+def test_the_whole_project_has_no_record_and_its_files_are_as_they_should_be():
+    assert read_record(ROOT) == {} and static_findings(ROOT, {}) == []
 
 
 def test_a_record_that_is_missing_or_damaged_is_refused(copy):

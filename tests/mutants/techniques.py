@@ -58,6 +58,7 @@ TECHNIQUES = [
     relu("plain", "plain derivative", "dout * (output > 0)", 0),
     relu("deconvnet", "deconvolution", "dout.clamp(min=0)", 0),
     relu("passes_everything", "everything passes", "dout", 0),
+    relu("magnitude", "negative signals are stopped", "dout.abs() * (output > 0)", 0),
     relu("sign", "not 1", "((dout > 0) & (output > 0)).to(dout.dtype)", 0),
     cam("without_relu", "ReLU is missing", ALPHA + "cam = (alpha * A).sum(dim=1)", product=True),
     cam("relu_too_early", "after the sum", ALPHA + "cam = (alpha * A).clamp(min=0).sum(dim=1)"),
