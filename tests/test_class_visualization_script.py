@@ -29,6 +29,10 @@ def test_several_classes_do_not_overwrite_one_another(tmp_path):
     assert files_below(tmp_path) == sorted(expected)
     with Image.open(tmp_path / "class_visualization_steps.webp") as film:
         assert film.n_frames == 2 and film.size == (448, 224)
+        for frame, milliseconds in enumerate((2500, 2000)):  # five seconds for all, and two for the last
+            film.seek(frame)
+            film.load()
+            assert film.info["duration"] == milliseconds
     alone = [np.asarray(Image.open(tmp_path / f"class_visualization/{i}_course.png")) for i in
              ("366_gorilla", "76_tarantula")]  # fmt: skip
     assert alone[0].shape == (224, 224, 3) and (alone[0] != alone[1]).any()

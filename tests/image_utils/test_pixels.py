@@ -112,14 +112,14 @@ def test_for_each_size_batches_what_it_can(rng):
     sizes = []
 
     def shapes(x, y):
-        sizes.append(len(x))
+        sizes.append((len(x), len(y)))
         return [(tuple(x[i].shape), int(y[i])) for i in range(len(x))]
 
     same = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
     assert for_each_size(shapes, same, [4, 5, 6]) == [((3, 8, 9), 4), ((3, 8, 9), 5), ((3, 8, 9), 6)]
     mixed = [same[0], same[1][:, :7]]
     assert for_each_size(shapes, mixed, [4, 5]) == [((3, 8, 9), 4), ((3, 8, 7), 5)]
-    assert sizes == [3, 1, 1]
+    assert sizes == [(3, 3), (1, 1), (1, 1)]
 
 
 def test_importing_waits_with_what_takes_long():

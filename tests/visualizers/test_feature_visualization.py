@@ -154,8 +154,9 @@ def test_networks_whose_scores_do_not_end_in_a_relu_keep_their_gradient(name):
 def test_any_network_and_any_size():
     model, found = tiny_net(dtype=torch.float64), []
     for steps in (20, 1):
-        start = Start(model, size=(20, 33), seed=0, dtype=torch.float64)
-        image = ascend_spectrum(model, 2, start, num_iterations=steps)
+        start, told = Start(model, size=(20, 33), seed=0, dtype=torch.float64), []
+        image = ascend_spectrum(model, 2, start, num_iterations=steps, callback=told.append)
+        assert [step.iteration for step in told] == list(range(1, steps + 1))
         assert image.shape == (1, 3, 20, 33) and torch.isfinite(image).all() and not image.requires_grad
         found.append(model(image).softmax(1)[0, 2])
     assert found[0] > 1.05 * found[1]
