@@ -138,7 +138,7 @@ def load_inputs(args) -> Inputs:
     model = load_named_network(args).to(device)
     inputs = Inputs(model, [], np.zeros(0, np.int64), {}, device, args.out, args.seed, files)
     if files:
-        inputs.X = [_photograph(file, args.crop) for file in files]
+        inputs.X = [load_photograph(file, args.crop) for file in files]
         inputs.y = np.zeros(len(files), dtype=np.int64)
     else:
         X, inputs.y, inputs.class_names = _samples(getattr(args, "num", None))
@@ -195,7 +195,16 @@ def check_folder(folder):
             raise InputError(f"--out '{folder}': '{part}' is a file, not a folder")
 
 
-def _photograph(file, crop):
+def load_photograph(file, crop="none"):
+    """Load a photograph at the size that the network shall see: uint8 ndarray (H, W, 3), the shortest side SIZE.
+
+    Args:
+        file: path.
+        crop: "none", or "center" for the central square.
+
+    Raises:
+        InputError: it cannot be read, or is a ribbon (and not cropped).
+    """
     img = open_image(file)
     if crop == "center":
         if max(img.size) > MAX_ASPECT * min(img.size):

@@ -1,10 +1,7 @@
 """Dream: the picture that the network takes for the best example of a class, as it forms."""
 
 import gradio as gr
-import torch
 
-from data.samples import imagenet_class_names
-from image_utils.errors import InputError
 from image_utils.writing import save_image
 from tabs.visit import class_chooser, shown
 from visualizers import ClassVisualization
@@ -12,33 +9,27 @@ from visualizers.class_visualization import RECIPES, to_picture
 
 SHOW_EVERY = 5  # steps
 FILE = "class_visualization.png"
+COMMANDS = """python class_visualization.py --class {wanted} --recipe {recipe} --steps {steps} --seed {seed} \
+--network {network} --weights {weights}"""
 LINES = """
-import torch
-from data.samples import imagenet_class_names
+from data import load_network
 from visualizers import ClassVisualization
 
-make, names = ClassVisualization().create_class_visualization, imagenet_class_names()
-make({wanted}, names, model, torch.float32, **{how}).save("{FILE}")
+make, model = ClassVisualization().create_class_visualizations, load_network({network}, {weights})
+make([{wanted}], model, recipe={recipe}, num_iterations={steps}, seed={seed})[0].save("class_visualization.png")
 """
 
 
 def dream(visit, tell, wanted, recipe, steps, seed):
     """Climb, and show the picture every few steps."""
-    if wanted is None:
-        raise InputError("choose a class to dream of")
 
     def show(step):
-        visible = step.is_shown(SHOW_EVERY)
-        tell(step.iteration, steps, to_picture(step.image, recipe) if visible else None)
+        tell(step.iteration, steps, to_picture(step.image, recipe) if step.is_shown(SHOW_EVERY) else None)
 
-    how = {"recipe": recipe, "seed": int(seed), "num_iterations": steps, "generate_plots": False}
-    made = ClassVisualization().create_class_visualization(
-        wanted, imagenet_class_names(), visit.model(), torch.float32, callback=show, **how
-    )
+    how = {"recipe": recipe, "num_iterations": steps, "seed": seed, "callback": show}
+    (made,) = ClassVisualization().create_class_visualizations([wanted], visit.model(), **how)
     save_image(made, visit.folder / FILE)
-    words = ["--class", wanted, "--recipe", recipe, "--steps", steps, "--seed", int(seed)]
-    lines = LINES.format(FILE=FILE, wanted=wanted, how=how)
-    visit.note("Dream", [["class_visualization.py", *words]], lines, photograph=False)
+    visit.note("Dream", COMMANDS, LINES, wanted=wanted, recipe=recipe, steps=steps, seed=seed)
     return visit.folder / FILE
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from data.samples import SIZE, imagenet_class_names
-from image_utils.errors import InputError
 from image_utils.figures import magnified
 from image_utils.loading import load_image, open_image
 from image_utils.writing import save_image
@@ -19,55 +18,53 @@ from visualizers.minimal_fooling import LEVELS
 
 SHOWN = 3  # classes
 FILE = "fooling_image_exact.png"
-CALLS = {
-    "minimal": "FoolingImage().make_minimal_fooling_image(X, {target}, model).images",
-    "course": "to_images(nearest_levels(FoolingImage().make_fooling_image(X, {target}, model)))",
-}
+COMMANDS = """python fooling_image.py --images {photograph} --target {target} --method {method} \
+--network {network} --weights {weights}"""
 LINES = """
+from data import load_network
+from image_utils.loading import load_image
+from image_utils.pixels import to_input
 from PIL import Image
 from visualizers import FoolingImage
 from visualizers.fooling_image import nearest_levels, to_images
 
-Image.fromarray({call}[0]).save("{FILE}")
+model, X = load_network({network}, {weights}), to_input(load_image({photograph}, 224)[None])
 """
-
-
-def shares(visit, image):
-    """Return what the network sees in an image, by name."""
-    names = imagenet_class_names()
-    return {names[index]: probability for index, probability in visit.seen(image, SHOWN).items()}
+CALLS = {
+    "minimal": "images = FoolingImage().make_minimal_fooling_image(X, {target}, model).images",
+    "course": "images = to_images(nearest_levels(FoolingImage().make_fooling_image(X, {target}, model)))",
+}
+SAVE = '\nImage.fromarray(images[0]).save("fooling_image_exact.png")\n'
 
 
 def fool(visit, tell, target, method):
     """Make the fooling image, write it as PNG, and show what is seen in the file."""
     X, model, fooling = visit.X(), visit.model(), FoolingImage()
-    if target is None:
-        raise InputError("choose the class to be seen")
     with counted(model, tell):
         if method == "minimal":
             images = fooling.make_minimal_fooling_image(X, target, model).images
         else:
             images = to_images(nearest_levels(fooling.make_fooling_image(X, target, model)))
     save_image(Image.fromarray(images[0]), visit.folder / FILE)
-    after = load_image(visit.folder / FILE)
-    words = ["--images", visit.named(visit.photograph), "--target", target, "--method", method]
-    lines = LINES.format(FILE=FILE, call=CALLS[method].format(target=target))
-    visit.note("Fool", [["fooling_image.py", *words]], lines)
-    difference, factor = magnified((after.astype(float) - visit.pixels) / LEVELS)
-    panels = [(visit.pixels, "before"), (after, "after"), (difference, f"difference x {factor}")]
+    visit.note("Fool", COMMANDS, LINES + CALLS[method] + SAVE, target=target, method=method)
+    difference, factor = magnified((images[0].astype(float) - visit.pixels) / LEVELS)
+    panels = [(visit.pixels, "before"), (images[0], "after"), (difference, f"difference x {factor}")]
     download = gr.DownloadButton(value=str(visit.folder / FILE), interactive=True)
-    return panels, shares(visit, visit.pixels), shares(visit, after), download
+    return panels, shares(visit, visit.pixels), shares(visit, load_image(visit.folder / FILE)), download
 
 
 def verify(visit, tell, upload, quality):
     """Say what the network chosen sees in a file, as it is or after JPEG."""
-    if upload is None:
-        raise InputError("drop a picture to be verified first")
     image = load_image(visit.keep(upload), SIZE)
     if quality < 100:
         Image.fromarray(image).save(file := io.BytesIO(), "JPEG", quality=quality)
         image = np.array(open_image(file))
     return shares(visit, image)
+
+
+def shares(visit, image):
+    """Return what the network sees in an image, by name."""
+    return {imagenet_class_names()[index]: p for index, p in visit.seen(image, SHOWN).items()}
 
 
 def build(listen):

@@ -1,7 +1,6 @@
 """Paint: the photograph in the style of a painting, as it forms."""
 
 import contextlib
-import shlex
 
 import gradio as gr
 import torch
@@ -14,20 +13,21 @@ from style_transfer import OWN_PAIR, call_of, job_for, load_features, parse_argu
 from style_utils import as_photograph, style_transfer
 from stylize.solvers import STEPS
 from stylize.strength import USUAL
-from tabs.visit import Cancelled, drop_area, offer, shown
+from tabs.visit import drop_area, offer, shown
 
 PAINTINGS = [str(style_image(name)) for name in ("composition_vii", "the_scream", "starry_night")]
 PICTURES = 25  # shown while it forms
 FILE = "painting.png"
+COMMANDS = "python style_transfer.py {words}"
 LINES = """
 import torch
 from style_modules import ContentLoss, StyleLoss, TotalVariationLoss
-from style_transfer import load_features, parse_arguments
+from style_transfer import OWN_PAIR, call_of, job_for, load_features, parse_arguments
 from style_utils import style_transfer
 
-cnn, job = load_features(parse_arguments({words})), {job}
+args = parse_arguments({words})
 losses = {{"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}}
-style_transfer(**job, **losses, cnn=cnn, dtype=torch.float32)
+style_transfer(**call_of(job_for(OWN_PAIR, args)), **losses, cnn=load_features(args), dtype=torch.float32)
 """
 
 
@@ -41,25 +41,19 @@ def paint(visit, tell, strength, size, network, solver):
     """Paint, and show the picture as it forms; where that is ended, the picture so far is kept."""
     if visit.photograph is None or visit.painting is None:
         raise InputError("a photograph and a painting are needed; drop them, or pick samples")
-    sources = {"--content": visit.photograph, "--style": visit.painting}
-    words = ["--network", network, "--size", str(size), "--solver", solver, "--name", "painting"]
-    words += [] if solver == "course" else ["--strength", str(strength)]
-    args = parse_arguments([*(word for pair in sources.items() for word in map(str, pair)), *words])
-    job, every = call_of(job_for(OWN_PAIR, args)), max(1, STEPS[solver] // PICTURES)
+    words = ["--content", visit.photograph, "--style", visit.painting, "--network", network, "--size", size]
+    words += ["--solver", solver, "--name", "painting", *(["--strength", strength] if solver != "course" else [])]
+    args, steps = parse_arguments(words := list(map(str, words))), STEPS[solver]
     losses = {"content_loss": ContentLoss(), "style_loss": StyleLoss(), "tv_loss": TotalVariationLoss()}
+    job = call_of(job_for(OWN_PAIR, args)) | losses
 
     def show(step):
-        try:
-            tell(step.step, STEPS[solver], None if step.step % every else as_photograph(step.image, solver))
-        except Cancelled:
-            raise KeyboardInterrupt from None  # at which style_transfer writes the picture so far
+        visible = step.step % max(1, steps // PICTURES) == 0
+        tell(step.step, steps, as_photograph(step.image, solver) if visible else None)
 
-    with contextlib.suppress(KeyboardInterrupt):
-        cnn, out = load_features(args), visit.folder
-        style_transfer(**job, **losses, cnn=cnn, dtype=torch.float32, callback=show, out=out)
-    names = [word for option, file in sources.items() for word in (option, visit.named(file))]
-    written = LINES.format(words=words, job=job).replace(f"{visit.folder}/", "")
-    visit.recipes["Paint"] = shlex.join(["python", "style_transfer.py", *names, *words]), written.strip()
+    with contextlib.suppress(KeyboardInterrupt):  # at which the picture so far is written
+        style_transfer(**job, cnn=load_features(args), dtype=torch.float32, callback=show, out=visit.folder)
+    visit.note("Paint", COMMANDS, LINES, words=words)
     return visit.folder / FILE
 
 

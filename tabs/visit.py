@@ -1,10 +1,9 @@
-"""What the tabs share: a visitor's own things, one computation at a time, and errors as one sentence."""
+"""What the tabs share: a visitor's own things, one computation at a time, errors as one sentence, and controls."""
 
 import collections
 import concurrent.futures
 import functools
 import html
-import os
 import queue
 import shlex
 import shutil
@@ -16,24 +15,24 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from command_line import check_aspect
+from command_line import load_photograph
 from data.networks import EMBEDDED_NAME, load_network
-from data.samples import SIZE, imagenet_class_names
+from data.samples import imagenet_class_names
 from image_utils.errors import InputError
-from image_utils.loading import open_image, shorten
 from image_utils.pixels import to_input
 from networks.scores import first_scores
 
 VISITORS = 100  # kept at a time; whoever was away longest is forgotten first
-MAX_PHOTO = 30_000_000  # bytes of a picture
+MAX_PHOTO, MAX_WEIGHTS = 30_000_000, 600_000_000  # bytes of a picture, and of a network's weights
 # One thread computes for everybody, one job after another: threads keep memory of their own, and this one keeps it
 # once. Gradio has a queue too, but what is cancelled there reaches the browser as an error now and then.
 WORKER = concurrent.futures.ThreadPoolExecutor(1, "computation")
 visits = collections.OrderedDict()  # by session
+cached_network = functools.lru_cache(maxsize=2)(load_network)
 
 
-class Cancelled(Exception):
-    """The visitor cancelled the computation, or left."""
+class Cancelled(KeyboardInterrupt):
+    """The visitor cancelled the computation, or left; what a script does at Ctrl-C is done."""
 
 
 @dataclass
@@ -68,35 +67,32 @@ class Visit:
 
     def show(self, file):
         """Take a photograph."""
-        img = open_image(file)
-        check_aspect(img, file)
-        self.photograph, self.pixels, self.maps, self.top = file, np.array(shorten(img, SIZE)), {}, []
+        pixels = load_photograph(file)
+        self.photograph, self.pixels, self.maps = file, pixels, {}
 
     def keep(self, file, most=MAX_PHOTO):
         """Copy an uploaded file into the visitor's folder; returns its path. What is offered stays in place."""
-        if isinstance(file, list):  # picked from what `offer` made
+        if file is None:
+            raise InputError("there is no file yet; drop one first")
+        if isinstance(file, list):  # a sample
             return Path(*file)
         kept, size = self.folder / Path(file).name, Path(file).stat().st_size
         if size > most:
             raise InputError(
-                f"'{kept.name}' has {size / 1e6:.0f} MB; at most {most / 1e6:.0f} MB can be dropped here"
+                f"'{kept.name}' has {size // 10**6} MB; at most {most // 10**6} MB can be dropped here"
             )
-        shutil.copy(file, kept)
-        return kept
+        return shutil.copy(file, kept)
 
-    def named(self, file):
-        """Return what the visitor calls a file: an upload by its name alone."""
-        return Path(file).name if Path(file).is_relative_to(self.folder) else str(file)
+    def said(self, text):
+        """Return a text in which files of the visitor's go by their names alone."""
+        return text.replace(f"{self.folder}/", "")
 
-    def note(self, tab, commands, lines, photograph=True):
-        """Keep what gives the same: command lines, as lists of words, and Python that has model and X."""
-        name, weights = self.network[0], self.named(self.network[1])
-        words = [["python", *map(str, words), "--network", name, "--weights", weights] for words in commands]
-        head = ["from data import load_network", "", f"model = load_network({name!r}, {weights!r})"]
-        if photograph:
-            head.append(f"X = to_input(load_image({self.named(self.photograph)!r}, {SIZE})[None])")
-            head[1:1] = "from image_utils.loading import load_image", "from image_utils.pixels import to_input"
-        self.recipes[tab] = "\n".join(map(shlex.join, words)), "\n".join(head) + lines
+    def note(self, tab, commands, lines, **values):
+        """Keep what gives the same: command lines and Python lines with gaps for the values."""
+        values |= {"network": self.network[0], "weights": self.network[1], "photograph": str(self.photograph)}
+        words = {name: shlex.join(map(str, v if isinstance(v, list) else [v])) for name, v in values.items()}
+        python = {name: repr(v) for name, v in values.items()}
+        self.recipes[tab] = self.said(commands.format(**words)), self.said(lines.format(**python))
 
     def cancel(self):
         """End what runs or waits."""
@@ -105,28 +101,22 @@ class Visit:
             job.cancel()
 
 
-@functools.lru_cache(maxsize=2)
-def cached_network(name, weights):
-    """Load a network, or return it where it was among the last two."""
-    return load_network(name, weights)
-
-
 def visit_of(request):
     """Return the visit of a request; a new one where the visitor is new, or was forgotten."""
     key = request.session_hash
     if key not in visits:
-        visits[key] = Visit(Path(tempfile.mkdtemp(prefix="visit-", dir=os.environ.get("GRADIO_TEMP_DIR"))))
+        visits[key] = Visit(Path(tempfile.mkdtemp(prefix="visit-")))
         if len(visits) > VISITORS:
-            shutil.rmtree(visits.popitem(last=False)[1].folder, ignore_errors=True)
+            forget(next(iter(visits)))
     visits.move_to_end(key)
     return visits[key]
 
 
-def leave(request: gr.Request):
-    """Forget a visitor who has closed the page."""
-    visit = visit_of(request)
-    visit.cancel()
-    shutil.rmtree(visits.pop(request.session_hash).folder, ignore_errors=True)
+def forget(key):
+    """End what a visitor has running, and remove the files."""
+    if visit := visits.pop(key, None):
+        visit.cancel()
+        shutil.rmtree(visit.folder, ignore_errors=True)
 
 
 def streamed(function):
@@ -159,8 +149,7 @@ def streamed(function):
         except (Cancelled, concurrent.futures.CancelledError):
             yield gr.skip()
         except InputError as problem:
-            sentence = html.escape(str(problem).replace(f"{visit.folder}/", ""))
-            raise gr.Error(sentence, duration=None, print_exception=False) from None
+            raise gr.Error(html.escape(visit.said(str(problem))), duration=None, print_exception=False) from None
         finally:
             visit.running.pop(job)
             ended.set()
@@ -177,21 +166,21 @@ def drop_area(label, **options):
     return area
 
 
-def offer(label, files, elem_id):
+def offer(label, files, **options):
     """Make a choice of pictures; listeners get a list of the one path."""
-    samples = {"samples": [[file] for file in files], "samples_per_page": len(files)}
-    return gr.Dataset(label=label, components=["image"], elem_id=elem_id, **samples)
+    samples = [[file] for file in files]
+    return gr.Dataset(label=label, components=["image"], samples=samples, samples_per_page=len(files), **options)
 
 
 def shown(label, elem_id, **options):
     """Make a place where pictures are shown, lossless: several in `columns`, or one, to be downloaded."""
-    options |= {"label": label, "elem_id": elem_id, "format": "png", "interactive": False}
+    options |= {"label": label, "show_label": False, "elem_id": elem_id, "format": "png", "interactive": False}
     if "columns" in options:
         return gr.Gallery(object_fit="contain", height="auto", buttons=["fullscreen"], **options)
     return gr.Image(height=480, elem_classes="large", buttons=["download", "fullscreen"], **options)
 
 
-def class_chooser(label, value=None, none=None):
+def class_chooser(label, value=None, none=()):
     """Make a list of all classes that is searched as one types; its value is the class index."""
     classes = [(f"{name} ({index})", index) for index, name in imagenet_class_names().items()]
-    return gr.Dropdown([(none, None), *classes] if none else classes, value=value, label=label)
+    return gr.Dropdown([*none, *classes], value=value, label=label)

@@ -148,14 +148,14 @@ def two():
     """Two visitors, and nothing of them afterwards."""
     yield asked("one"), asked("two")
     for key in ("one", "two"):
-        visits.leave(asked(key))
+        visits.forget(key)
 
 
 def test_visits_stay_apart_and_go(two):
     one, other = map(visits.visit_of, two)
     assert one is visits.visit_of(two[0])
     assert one.folder != other.folder
-    visits.leave(two[0])
+    visits.forget("one")
     assert not one.folder.exists()
     assert other.folder.exists()
 
