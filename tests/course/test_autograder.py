@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from course import parts
-from course.autograder import confine, references, update
+from course.autograder import confine, references, scripts, update
 from course.autograder import results as results_module
 from course.autograder.__main__ import main
 from course.autograder.grade import all_tasks, choose_parts, grade, mark
@@ -287,3 +287,14 @@ def test_unusable_arguments_are_refused(arguments, monkeypatch):
 def test_tasks_can_be_narrowed():
     task = Task("x", lambda rng: {}, (Check("tv", "a", 1, None), Check("gram", "b", 1, None)))
     assert [check.name for check in task.only(("gram",)).checks] == ["b"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_product_counts_in_any_contrast_and_in_no_other_order(seed):
+    inputs = scripts._inputs("gradcam.py", np.random.default_rng(seed))
+    product = inputs["details"] * inputs["cam"][..., None]
+    low, high = np.percentile(product, (1, 99))
+    contrasts = (np.cbrt(product), np.uint8(np.clip((product - low) / (high - low), 0, 1) * 255))
+    for drawn, share in ((contrasts[0], 1), (contrasts[1], 1), (product[::-1, ::-1], 0), (np.abs(product), 0)):
+        pictures = list(drawn[:, ::8, ::8].astype(np.float32))
+        assert scripts._product(inputs, {"events": [{"pictures": pictures}], "stopped": None}).share == share
