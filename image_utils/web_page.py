@@ -12,7 +12,7 @@ td, th { padding: .3em .6em; vertical-align: top; border-bottom: 1px solid #ddd 
 td img { width: 168px; height: 168px; display: block } .path { overflow-wrap: anywhere; max-width: 18em }
 figure { margin: 0 0 2.5em } figure img { max-width: 100%; display: block }
 figcaption { max-width: 60em; margin: .4em 0 }
-code { background: #f2f2f2; padding: .1em .3em; overflow-wrap: anywhere }
+code { background: #f2f2f2; padding: .1em .3em } code, h1 { overflow-wrap: anywhere }
 .error { color: #a00 } .other { color: #777 }
 """
 

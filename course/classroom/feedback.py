@@ -10,14 +10,15 @@ from PIL import Image
 from image_utils.writing import whole_file
 
 PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{name}: {score:g} points</title>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{name}: {score:g} points</title>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
 table {{ border-collapse: collapse; width: 100% }}
 td {{ border-top: 1px solid #ddd; padding: .5rem; vertical-align: top }}
 td:first-child {{ width: 5.5rem; text-align: right; white-space: nowrap }}
 .lost td:first-child {{ color: #b00020; font-weight: 600 }}
-p {{ margin: .25rem 0; white-space: pre-wrap; overflow-wrap: anywhere }}
+p {{ margin: .25rem 0; white-space: pre-wrap }} p, h1 {{ overflow-wrap: anywhere }}
 figure {{ display: inline-block; margin: .5rem 1rem 0 0 }}
 img {{ width: 14rem; image-rendering: pixelated; border: 1px solid #ddd }}
 </style>
