@@ -94,9 +94,6 @@ def make_handout(out, *, root=ROOT):
         out: folder to write into; made if missing. Files of the same names are overwritten.
         root: the finished project.
 
-    Returns:
-        List of the paths written, relative to `out`.
-
     Raises:
         InputError: the markers in a file are wrong.
     """
@@ -114,7 +111,6 @@ def make_handout(out, *, root=ROOT):
     requirements = (root / "requirements.txt").read_text() + _pin(root, PYTEST)
     (out / "requirements.txt").write_text(requirements)
     write_record(out)
-    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
 
 
 def cut_file(root, file):

@@ -55,8 +55,8 @@ TECHNIQUES = [
         score="scores.gather(1, y.view(-1, 1)).mean()",
         points=2,  # right for one image
     ),
-    relu("plain", "plain derivative", "dout * (output > 0)", 0),
-    relu("deconvnet", "deconvolution", "dout.clamp(min=0)", 0),
+    relu("plain", "signals must be positive too", "dout * (output > 0)", 0),
+    relu("deconvnet", "inputs must be positive too", "dout.clamp(min=0)", 0),
     relu("passes_everything", "everything passes", "dout", 0),
     relu("magnitude", "negative signals are stopped", "dout.abs() * (output > 0)", 0),
     relu("sign", "not 1", "((dout > 0) & (output > 0)).to(dout.dtype)", 0),

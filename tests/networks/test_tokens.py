@@ -90,6 +90,12 @@ TRANSFORMERS = [
 ]
 
 
+def test_the_layer_is_the_familys_own():
+    images = [random_images(1, 3, *image, dtype=torch.float64) for _, image, _, _ in TRANSFORMERS]
+    assert default_layer(tiny_vit(), images[0]) == "encoder.layers.encoder_layer_1.ln_1"  # of two blocks the last
+    assert default_layer(tiny_swin(), images[1]) == "features.3"  # behind patches, a stage, the merging, a stage
+
+
 def by_definition(model, x, label, layout, size):
     """A and dS/dA of one image, (h, w, K): the layer's output replaced by a leaf, which is differentiated by."""
     layer, kept = model.get_submodule(default_layer(model, x)), []

@@ -15,7 +15,7 @@ from tests.no_trace import no_trace
 from tests.oracles.fooling import course_recipe as oracle
 from tests.small_networks import BreaksInBackward, random_images, tiny_net
 from visualizers import FoolingImage
-from visualizers.fooling_image import judge
+from visualizers.fooling_image import class_indices, judge
 
 make = FoolingImage().make_fooling_image
 minimal = FoolingImage().make_minimal_fooling_image
@@ -296,6 +296,14 @@ def test_refuses_what_does_not_fit(method, X, target):
 def test_minimal_refuses_wrong_numbers(wrong):
     with pytest.raises(InputError):
         minimal(torch.zeros(1, 3, 9, 9), 0, tiny_net(dtype=torch.float32), **wrong)
+
+
+@pytest.mark.parametrize(
+    "target", [3, torch.tensor(3), np.int64(3), [3, 3], torch.tensor([3, 3]), np.array([3, 3])]
+)
+def test_targets_become_plain_numbers(target):
+    found = class_indices(target, torch.zeros(2, 3, 4, 4))
+    assert found == [3, 3] and all(type(index) is int for index in found)
 
 
 def test_judge_computes_as_the_networks_parameters_or_an_input_do():

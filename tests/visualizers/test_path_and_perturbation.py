@@ -118,6 +118,15 @@ def test_rise_equals_the_definition(smooth):
     np.testing.assert_allclose(rise(X, y, model, count=20, cells=3).numpy(), np.stack(expected), rtol=1e-9)
 
 
+def test_the_masks_of_rise_are_enlarged_cells_shifted_by_less_than_one():
+    """Section 3.2: h x w cells are enlarged to (h + 1) C_H x (w + 1) C_W, and H x W of that are cut out."""
+    masks = random_masks(2000, (21, 28), make_generator(0), cells=3, keep=0.5, smooth=True)
+    for dim, cell in ((1, 7), (2, 10)):  # the steepest slope: from a cell to its neighbour
+        assert masks.diff(dim=dim).abs().max().item() == pytest.approx(3 / (4 * cell), rel=1e-4)
+    assert masks.min() == 0 and masks.max().item() == pytest.approx(1)
+    assert (masks.mean((0, 1, 2)) - 4 / 9).abs() < 0.01  # four of nine cells
+
+
 def test_rise_finds_the_only_corner_that_counts():
     model, X = LinearNet((3, 28, 28), classes=2), torch.ones(1, 3, 28, 28, **DOUBLE)
     model.weight.data.zero_()
