@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from image_utils.errors import InputError
 
@@ -77,7 +77,7 @@ def save_figure(figure: "Figure", path: str | Path, *, dpi: float = 100) -> None
         dpi: dots per inch.
     """
     # zlib's usual level takes three times as long, a third of the drawing, for a file a twelfth smaller.
-    quickly = {"pil_kwargs": {"compress_level": 2}} if Path(path).suffix == ".png" else {}
+    quickly: dict[str, Any] = {"pil_kwargs": {"compress_level": 2}} if Path(path).suffix == ".png" else {}
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=dpi, bbox_inches="tight", facecolor="white", **quickly)
 
