@@ -102,11 +102,13 @@ def test_dream_lines_give_the_same_bytes(visit, beside, recipe):
     assert written.read_bytes() == wanted
 
 
-@pytest.mark.parametrize("solver", ["lbfgs", "course"])
-def test_paint_lines_give_the_same_bytes(visit, beside, solver):
+@pytest.mark.parametrize(
+    ("solver", "network"), [("lbfgs", "squeezenet1_1"), ("course", "squeezenet1_1"), ("lbfgs", "vgg19")]
+)
+def test_paint_lines_give_the_same_bytes(visit, beside, solver, network):
     paint.take(visit, silent, paint.PAINTINGS[:1])
     with mock.patch.dict(paint.STEPS, {solver: 3}):
-        paint.paint(visit, silent, 6.5, 64, "squeezenet1_1", solver)
+        paint.paint(visit, silent, 6.5, 64, network, solver)
         wanted, written = (visit.folder / paint.FILE).read_bytes(), beside / "styles_images" / paint.FILE
         for run_again in (run_lines, run_command):
             run_again(visit, "Paint")
