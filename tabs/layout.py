@@ -99,11 +99,10 @@ def build():
                     module.build(listen)
             with tabs["Read"]:
                 subject = gr.Radio(list(READINGS), value="Explain", label="Read about")
-                commands = code(
-                    label="The same from the command line", language="shell", wrap_lines=True, elem_id="commands"
-                )
-                lines = code(label="The same in Python", wrap_lines=True, elem_id="lines")
-                papers = code(label="The papers, the formulas", language=None, wrap_lines=True, elem_id="papers")
+                commands = code(label="The same from the command line", language="shell", elem_id="commands")
+                lines = code(label="The same in Python", elem_id="lines")
+                prose = {"language": None, "wrap_lines": True, "show_line_numbers": False}
+                papers = code(label="The papers, the formulas", elem_id="papers", **prose)
                 source = code(label="The functions", max_lines=40, elem_id="source")
             for title in READINGS:
                 tabs[title].select(None, None, subject, js=f"() => {title!r}")
