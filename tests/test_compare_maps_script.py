@@ -33,12 +33,33 @@ def quick():
         yield
 
 
+BARS = []  # in the order in which they were made
+
+
+class Bar(compare_maps.tqdm):
+    """A progress bar that counts without being seen."""
+
+    def __init__(self, *, total, **options):
+        super().__init__(total=total, **options)
+        self.wanted, self.reached = total, 0
+        BARS.append(self)
+
+    def update(self, n=1):
+        self.reached += n
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     arguments = ("--num", 1, "--methods", "saliency", "gradcam", "--device", "cpu", "--out", folder)
-    assert call("compare_maps", *arguments)[:2] == (0, "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_maps, "tqdm", Bar)
+        assert call("compare_maps", *arguments)[:2] == (0, "")
     return folder
+
+
+def test_progress_ends_where_it_said(written):
+    assert [bar.reached for bar in BARS] == [bar.wanted for bar in BARS] and len(BARS) == 2
 
 
 def test_writes_figures_and_tables(written):

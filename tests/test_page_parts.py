@@ -65,6 +65,21 @@ def run_command(visit, tab, number=0):
     assert call(words[1].removesuffix(".py"), *words[2:])[0] == 0
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda visit: explain.begin(visit, silent, explain.METHODS, 1.0),
+        lambda visit: explain.explain(visit, silent, 990, None, explain.METHODS, None, 1.0),
+        lambda visit: explain.delete(visit, silent, "saliency", 990, None, 1),
+        lambda visit: explain.measure(visit, silent, 990, ["saliency"], None),
+        lambda visit: explain.files(visit, silent, 1.0),
+    ],
+)
+def test_without_a_photograph_everything_asks_for_one(tmp_path, ask):
+    with pytest.raises(InputError, match="there is no photograph yet"):
+        ask(visits.Visit(tmp_path))
+
+
 def test_explain_lines_give_the_same_bytes(visit, beside):
     explain.explain(visit, silent, 990, 3, [*explain.METHODS, "hires_cam"], "features.12", 1.0)
     files = explain.files(visit, silent, 1.0)["value"]
