@@ -196,7 +196,7 @@ def check_folder(folder):
 
 
 def load_photograph(file, crop="none"):
-    """Load a photograph at the size that the network shall see: uint8 ndarray (H, W, 3), the shortest side SIZE.
+    """Load a photograph at the size that networks take: uint8 ndarray (H, W, 3), the shortest side SIZE.
 
     Args:
         file: path.

@@ -20,8 +20,8 @@ def side_by_side(work: Callable[[Any, nn.Module, Callable], Any], items: Sequenc
 
     Each thread has a copy of the network on the same weights, and its share of torch's threads. The items go one
     after the other, with the network itself, where threads would have to wait for each other or would not know
-    something: parameters that have to be frozen, another device, training mode, autocast, what
-    cannot be copied.
+    something: parameters that have to be frozen, another device, training mode, autocast, a network that cannot be
+    copied.
 
     Args:
         work: computes an item, and calls what `in_turn` made of a callback, or of None, at each of its steps.
