@@ -43,23 +43,17 @@ def main(arguments=None):
     grader.add_argument("--seed", type=int, metavar="N", help="draw the inputs again that a run with N drew")
     builder = commands.add_parser("build", help="make a Gradescope autograder")
     builder.add_argument("out", type=Path, metavar="OUT.zip")
+    default = json.loads(SETTINGS.read_text())["parts"] if SETTINGS.exists() else ["style-transfer"]
     for command in (grader, builder):
         parts = "style-transfer (default), all, or names of parts"
-        command.add_argument("--parts", nargs="+", default=["style-transfer"], metavar="PART", help=parts)
-    inside = commands.add_parser("gradescope")  # what run_autograder starts
-    inside.add_argument("root", type=Path)
+        command.add_argument("--parts", nargs="+", default=default, metavar="PART", help=parts)
     args = parser.parse_args(arguments)
-    if args.command == "gradescope":
-        mark_in(args.root)
-        return
     args.parts = choose_parts(args.parts)
     if args.command == "build":
         from course.autograder.build import build
 
         build(args.out, args.parts)
         return
-    if args.seed is not None and args.seed < 0:
-        raise InputError(f"--seed must be 0 or more, not {args.seed}")
     if not args.submission.exists():
         raise InputError(f"'{args.submission}' does not exist")
     if args.csv:
@@ -72,10 +66,22 @@ def main(arguments=None):
         options = {"seed": args.seed, "processes": args.processes, "roster": args.roster}
         sys.stdout.write(mark_class(args.submission, args.csv, ROOT / "skeleton", parts=args.parts, **options))
     else:
+        mark_one(args)
+
+
+def mark_one(args):
+    """Mark a submission and print a table; whatever happens, there is a results.json that says so."""
+    if args.results:
+        save_json(record("The marking did not get as far as the first check."), args.results)
+    try:
         with Sandbox() as sandbox:
             options = {"parts": args.parts, "path": args.results, "seed": args.seed}
             sys.stdout.write(grade(args.submission, sandbox, ROOT / "skeleton", **options).table())
             sys.stderr.write(f"submissions run confined: {sandbox.description}\n")
+    except InputError as problem:
+        if args.results and not json.loads(args.results.read_text())["tests"]:
+            save_json(record(str(problem)), args.results)
+        raise
 
 
 def mark_in_a_built_one(arguments, parts):
@@ -88,24 +94,6 @@ def mark_in_a_built_one(arguments, parts):
         status = subprocess.call([sys.executable, "-c", START, folder, *map(str, arguments)])
     if status:
         sys.exit(status)
-
-
-def mark_in(root):
-    """Mark what lies under a folder laid out like /autograder: submission/ in, results/results.json out.
-
-    Whatever happens, there is a results.json that says so.
-    """
-    path, skeleton = root / "results" / "results.json", ROOT / "skeleton"
-    parts = json.loads(SETTINGS.read_text())["parts"]
-    save_json(record("The marking did not get as far as the first check."), path)
-    try:
-        with Sandbox() as sandbox:
-            results = grade(root / "submission", sandbox, skeleton, parts=parts, path=path)
-            sys.stdout.write(f"{results.table()}\nsubmissions run confined: {sandbox.description}\n")
-    except InputError as problem:
-        if json.loads(path.read_text())["tests"] == []:
-            save_json(record(str(problem)), path)
-        sys.stdout.write(f"{problem}\n")
 
 
 def run(main):

@@ -10,7 +10,7 @@ from course.handout import ROOT, make_handout
 from image_utils.writing import save_json
 
 SCRIPTS = Path(__file__).with_name("gradescope_files")  # setup.sh and run_autograder
-NOT_NEEDED = ("__pycache__", "student", "writeup", "handout.py", "markers.py", "*.safetensors", "*.npz")
+NOT_NEEDED = ("__pycache__", "student", "writeup", "handout.py", "markers.py")
 PACKAGES = (
     "torch", "torchvision", "captum", "foolbox",  # foolbox: the photographs that techniques are judged on
     "numpy", "matplotlib", "pillow", "safetensors", "tqdm", "scipy",
@@ -26,12 +26,7 @@ def make_skeleton(out):
 
 
 def make_autograder(root, parts):
-    """Make the autograder in a folder. The solution is not in it: references are definitions of their own.
-
-    Args:
-        root: folder.
-        parts: names of the parts to mark.
-    """
+    """Make the autograder of some parts in a folder, without the solution: references are definitions anew."""
     skeleton = make_skeleton(root / "skeleton")
     shutil.copytree(ROOT / "course", root / "course", ignore=shutil.ignore_patterns(*NOT_NEEDED))
     for room in ("image_utils", "data"):
@@ -46,18 +41,7 @@ def make_autograder(root, parts):
 
 
 def build(out, parts):
-    """Write the autograder's zip.
-
-    Args:
-        out: path of the zip.
-        parts: names of the parts to mark.
-
-    Returns:
-        List of the names in the zip.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Write the zip of an autograder of some parts; returns the names in it. InputError: it cannot be written."""
     with tempfile.TemporaryDirectory() as folder:
         make_autograder(Path(folder), parts)
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())

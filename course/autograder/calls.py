@@ -4,7 +4,6 @@ Runs inside the child, next to the submission, so nothing here is secret and not
 expected value, no comparison and no points. Each call takes a dict of arrays and plain values and returns another.
 """
 
-import importlib
 import inspect
 import os
 import sys
@@ -12,16 +11,16 @@ import sys
 import handed_in
 import numpy as np
 import script_calls
+import torch
 import wire
+from PIL import Image
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-SLOW = (
-    "torch", "torchvision.transforms", "matplotlib.pyplot", "PIL.Image", "safetensors.torch", "captum.attr",
-    "scipy.ndimage", "tqdm.auto",
-)  # fmt: skip
 MAX_SEEN = 150  # images that a network may be shown; the course's loops show it a hundred
 LOSSES = {  # file, class, what has a gradient, and the call of a made object with that
     "content": ("content", "ContentLoss", "current", lambda loss, x, c: loss(c["weight"], x, c["original"])),
-    "gram": ("style", "StyleLoss", "features", lambda loss, x, c: loss.gram_matrix(x, **_normalize(c))),
+    "gram": ("style", "StyleLoss", "features", lambda loss, x, c: loss.gram_matrix(x, **c["options"])),
     "style": (
         "style",
         "StyleLoss",
@@ -32,22 +31,8 @@ LOSSES = {  # file, class, what has a gradient, and the call of a made object wi
 }
 
 
-def warm_up():
-    """Import what every child needs; a fork then starts in milliseconds."""
-    for name in SLOW:
-        importlib.import_module(name)
-    sys.modules["torch"].set_num_threads(1)
-
-
 def serve(call, inputs, code, file):
-    """Run one call and write what it returned, or how it failed.
-
-    Args:
-        call: name of a function in CALLS.
-        inputs: dict of arrays and plain values.
-        code: folder of the submission.
-        file: descriptor for the packed answer.
-    """
+    """Run one of CALLS with the folder of the submission in reach; write what it returned, or how it failed."""
     sys.path.insert(0, str(code))
     sys.dont_write_bytecode = True
     try:
@@ -79,11 +64,7 @@ def _tensors(value):
         return {key: _tensors(inside) for key, inside in value.items()}
     if isinstance(value, list):
         return [_tensors(inside) for inside in value]
-    return sys.modules["torch"].from_numpy(value) if isinstance(value, np.ndarray) else value
-
-
-def _normalize(case):
-    return {} if case["normalize"] is None else {"normalize": case["normalize"]}
+    return torch.from_numpy(value).float() if isinstance(value, np.ndarray) else value
 
 
 def _stand_in(features, normalize=True):
@@ -97,22 +78,16 @@ def _loss(kind):
     return handed_in.find(f"style_modules.{file}_loss", name)(), leaf, call
 
 
+class _Count(TorchDispatchMode):
+    operations = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.operations += 1
+        return func(*args, **(kwargs or {}))
+
+
 def _evaluate(kind, case):
-    """Call a loss on a case.
-
-    Returns:
-        dict: value; gradients, None where there are none; operations, but for those of a first call.
-    """
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Count(TorchDispatchMode):
-        operations = 0
-
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            self.operations += 1
-            return func(*args, **(kwargs or {}))
-
+    """A loss on a case: value; gradients, None where there are none; operations, but for those of a first call."""
     loss, leaf, call = _loss(kind)
     if case.get("stand_in"):
         object.__setattr__(loss, "gram_matrix", _stand_in)
@@ -122,7 +97,7 @@ def _evaluate(kind, case):
         tensor.requires_grad_()
     if kind == "tv":
         call(loss, case[leaf], case)  # a kernel may be made once
-    with Count() as count:
+    with _Count() as count:
         value = call(loss, case[leaf], case)
     gradients, upstream = [None] * len(leaves), case.get("upstream", torch.ones(()))
     if getattr(value, "requires_grad", False) and upstream.shape in (value.shape, ()):
@@ -141,8 +116,6 @@ def notebook(inputs):
 
     The notebook's outputs are published, so they say something only of a function that is right elsewhere too.
     """
-    import torch
-
     from data.style_images import style_image
     from image_utils.loading import open_image
     from image_utils.pixels import preprocess
@@ -165,54 +138,57 @@ def notebook(inputs):
     return {"value": _array(value, np.float64), "elsewhere": _evaluate(kind, inputs["case"])["value"]}
 
 
+class _Called(nn.Module):
+    """A function that can be called as a module, too."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.forward = function
+
+
 def update(inputs):
     """Every image whose gradient `style_transfer` asks for, on simple losses in place of its own, and the last.
 
     These losses are others than the assignment's, because a submission can read them here.
     """
-    import torch
-    from PIL import Image
-    from torch import nn
-
     style_transfer, seen = handed_in.find("style_utils", "style_transfer"), []
 
     def rounded(x):
         """Sum sqrt(1 + x^2)."""
         return torch.hypot(x, torch.ones_like(x)).sum()
 
-    class Content(nn.Module):
-        def forward(self, content_weight, content_current, content_original):
-            return content_weight * rounded(content_current - content_original)
+    def content(content_weight, content_current, content_original):
+        return content_weight * rounded(content_current - content_original)
 
-    class Style(nn.Module):
-        def gram_matrix(self, features, normalize=True):
-            return features.mean((2, 3))
+    def gram_matrix(features, normalize=True):
+        return features.mean((2, 3))
 
-        def forward(self, feats, style_layers, style_targets, style_weights):
-            pairs = zip(style_layers, style_targets, style_weights, strict=True)
-            return sum(w * rounded(self.gram_matrix(feats[i]) - target) for i, target, w in pairs)
+    def style(feats, style_layers, style_targets, style_weights):
+        pairs = zip(style_layers, style_targets, style_weights, strict=True)
+        return sum(w * rounded(gram_matrix(feats[i]) - target) for i, target, w in pairs)
 
-    class Smooth(nn.Module):
-        def forward(self, img, tv_weight):
-            value, image = tv_weight * rounded(img), img.detach().clone().numpy()
-            if value.requires_grad:
-                value.register_hook(lambda gradient: seen.append(image))
-            return value
+    def smooth(img, tv_weight):
+        value, image = tv_weight * rounded(img), img.detach().clone().numpy()
+        if value.requires_grad:
+            value.register_hook(lambda gradient: seen.append(image))
+        return value
 
-    convolutions = []
+    content_loss, style_loss, tv_loss = (_Called(function) for function in (content, style, smooth))
+    style_loss.gram_matrix, convolutions = gram_matrix, []
     for weight, bias in _tensors(inputs["convolutions"]):
         convolutions.append(nn.Conv2d(weight.shape[1], weight.shape[0], 1))
         convolutions[-1].weight.data, convolutions[-1].bias.data = weight[:, :, None, None], bias
     cnn = nn.Sequential(*convolutions).requires_grad_(False)
     for name in ("content", "style"):
         Image.fromarray(inputs[name]).save(f"{name}.png")
-    size, content_weight, style_weight, tv_weight = len(inputs["content"]), *inputs["weights"]
-    losses = content_weight, [0], [style_weight], tv_weight, Content(), Style(), Smooth()
+    size, (content_weight, style_weight, tv_weight) = len(inputs["content"]), inputs["weights"]
+    losses = content_weight, [0], [style_weight], tv_weight, content_loss, style_loss, tv_loss
     options = {"testing": True} if "testing" in inspect.signature(style_transfer).parameters else {}
-    given = ("graded", "content.png", "style.png", size, size, 1, *losses, cnn, torch.FloatTensor)
     found, stopped = None, None
     try:
-        found = style_transfer(*given, **options)
+        found = style_transfer(
+            "graded", "content.png", "style.png", size, size, 1, *losses, cnn, torch.FloatTensor, **options
+        )
     except Exception as problem:
         if not seen:
             raise
@@ -233,8 +209,6 @@ def maps(inputs):
     The images and the network's parameters require a gradient where the course's script hands them over so; who
     wrote for the other way fails there, and is asked once more.
     """
-    import torch
-
     method, problem = getattr(handed_in.find(inputs["module"], inputs["class"])(), inputs["method"]), None
     for gradient in (inputs["gradient"], not inputs["gradient"]):
         X, model = torch.from_numpy(inputs["X"]).requires_grad_(gradient), handed_in.network()
@@ -251,60 +225,51 @@ def maps(inputs):
 
 def custom_relu(inputs):
     """CustomReLU both ways."""
-    import torch
-
     x = torch.from_numpy(inputs["x"]).requires_grad_()
     y = handed_in.find("visualizers.gradcam", "CustomReLU").apply(x)
     (gradient,) = torch.autograd.grad(y, x, torch.from_numpy(inputs["upstream"]))
     return {"value": _array(y), "gradient": _array(gradient)}
 
 
-def _watch(model, seen):
-    """Return a context in which the images that a network's first convolution is shown are kept in a list.
+class _Watch(TorchDispatchMode):
+    """Keeps the images that a network's first convolution is shown.
 
     By what the dispatcher is given, since torch.func hands wrapped tensors to the network.
     """
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
 
-    shape = next(model.parameters()).shape
+    def __init__(self, model):
+        super().__init__()
+        self.shape, self.images = next(model.parameters()).shape, []
 
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            if func is torch.ops.aten.convolution.default and args[1].shape == shape:
-                image = args[0][:1].detach().cpu().numpy().astype(np.float32)
-                if len(seen) > MAX_SEEN:
-                    raise RuntimeError("the loop does not end")
-                if not (seen and np.array_equal(image, seen[-1])):  # asked twice is no step
-                    seen.append(image)
-            return func(*args, **(kwargs or {}))
-
-    return Watch()
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.convolution.default and args[1].shape == self.shape:
+            image = args[0][:1].detach().cpu().numpy().astype(np.float32)
+            if len(self.images) > MAX_SEEN:
+                raise RuntimeError("the loop does not end")
+            if not (self.images and np.array_equal(image, self.images[-1])):  # asked twice is no step
+                self.images.append(image)
+        return func(*args, **(kwargs or {}))
 
 
 def fooling(inputs):
     """The fooling image, what the network was shown on the way, and whether the original was left alone."""
-    import torch
-
     make = handed_in.find("visualizers.fooling_image", "FoolingImage")().make_fooling_image
-    model, X, seen = handed_in.network(), torch.from_numpy(inputs["X"]), []
+    model, X = handed_in.network(), torch.from_numpy(inputs["X"])
     before = X.clone()
     if inputs["other"] is not None:  # a class that stays on top, whatever happens
         model.classifier[1].bias.data[inputs["other"]] += 1e4
-    with _watch(model, seen):
+    with _Watch(model) as seen:
         made = _array(make(X, inputs["target"], model))
-    return {"image": made, "images": np.concatenate(seen), "kept": bool(torch.equal(before, X))}
+    return {"image": made, "images": np.concatenate(seen.images), "kept": bool(torch.equal(before, X))}
 
 
 def class_visualization(inputs):
     """What the class visualization shows to the network, image by image."""
-    import torch
-
-    model, seen, names = handed_in.network(), [], {i: str(i) for i in range(1000)}
+    model, names = handed_in.network(), {i: str(i) for i in range(1000)}
     create = handed_in.find("visualizers.class_visualization", "ClassVisualization")().create_class_visualization
-    with _watch(model, seen):
+    with _Watch(model) as seen:
         create(inputs["target"], names, model, torch.FloatTensor, generate_plots=False, **inputs["keywords"])
-    return {"images": np.concatenate(seen)}
+    return {"images": np.concatenate(seen.images)}
 
 
 FUNCTIONS = cases, notebook, update, maps, custom_relu, fooling, class_visualization, script_calls.script

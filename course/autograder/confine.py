@@ -52,16 +52,10 @@ def describe(how):
 
 
 def confine(how, limits, readable, writable):
-    """Give up what can be given up here. A process that cannot do so must not go on.
+    """Give up what can be given up here. A process that cannot do so, by an OSError, must not go on.
 
-    Args:
-        how: see `prepare`.
-        limits: dict with cpu (seconds), memory (bytes beyond what is mapped now), file (bytes).
-        readable: folders that may be read and executed from, besides the interpreter's and the system's.
-        writable: folders that may be written to.
-
-    Raises:
-        OSError: something could not be given up, or Python could not be run any more.
+    Limits are cpu (seconds), memory (bytes beyond what is mapped now) and file (bytes). Folders to read and
+    execute from are those of the interpreter, the system and `readable`; those to write to are `writable`.
     """
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     threads = int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])

@@ -6,30 +6,32 @@ import json
 import secrets
 import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 
-from course import parts as course_parts
 from course.autograder import losses, update
-from course.autograder.judging import Verdict, wrong
+from course.autograder.judging import wrong
 from course.autograder.results import Results
 from course.autograder.sandbox import remove
 from course.autograder.unpack import read_submission, write_files
 from course.collect.loops import find_loops
+from course.parts import EVERY, STYLE_TRANSFER
 from image_utils.errors import InputError
 
 TOTAL_SECONDS = 480  # for one submission; Gradescope gives up after 10 minutes and throws away what was earned
 
 
 @functools.cache
-def all_tasks(skeleton, parts):
+def all_tasks(parts):
     """List the tasks that have checks of the chosen parts, each with only these checks."""
-    tasks = [*losses.tasks(skeleton), update.task()]
-    if set(parts) - set(course_parts.STYLE_TRANSFER):
+    tasks = [*losses.tasks(), update.task()]
+    if set(parts) - set(STYLE_TRANSFER):
         from course.autograder import techniques  # needs PyTorch in this process, which style transfer does not
 
-        tasks += techniques.tasks(skeleton)
-    return [narrowed for task in tasks if (narrowed := task.only(parts)).checks]
+        tasks += techniques.tasks()
+    chosen = (replace(task, checks=tuple(c for c in task.checks if c.part in parts)) for task in tasks)
+    return [task for task in chosen if task.checks]
 
 
 def choose_parts(names):
@@ -38,17 +40,15 @@ def choose_parts(names):
     Raises:
         InputError: no such part.
     """
-    groups = {"style-transfer": course_parts.STYLE_TRANSFER, "all": course_parts.EVERY}
+    groups = {"style-transfer": STYLE_TRANSFER, "all": EVERY}
     chosen = {part for name in names for part in groups.get(name, (name,))}
-    if unknown := chosen - set(course_parts.EVERY):
-        known = ", ".join((*groups, *course_parts.EVERY))
+    if unknown := chosen - set(EVERY):
+        known = ", ".join((*groups, *EVERY))
         raise InputError(f"there is no part '{min(unknown)}'; choose from {known}")
-    return tuple(name for name in course_parts.EVERY if name in chosen)
+    return tuple(name for name in EVERY if name in chosen)
 
 
-def grade(
-    submission, sandbox, skeleton, *, parts=course_parts.STYLE_TRANSFER, path=None, seed=None, total=TOTAL_SECONDS
-):
+def grade(submission, sandbox, skeleton, *, parts=STYLE_TRANSFER, path=None, seed=None, total=TOTAL_SECONDS):
     """Mark a submission.
 
     Args:
@@ -66,17 +66,17 @@ def grade(
     Raises:
         InputError: the submission cannot be read; results.json says so too.
     """
-    tasks = all_tasks(skeleton, tuple(parts))
+    tasks = all_tasks(tuple(parts))
     results = Results([check for task in tasks for check in task.checks], path)
     try:
         files, ignored = read_submission(submission)
     except InputError as problem:
-        results.put_all(results.checks, wrong("not marked: the submission cannot be read"))
+        results.put(wrong("not marked: the submission cannot be read"), *results.verdicts)
         results.say(str(problem))
         raise
     if ignored:
         results.say(f"Not looked at: {', '.join(ignored[:10])}{' ...' if len(ignored) > 10 else ''}")
-    code = sandbox.new_folder("submission")
+    code = sandbox.new_folder()
     try:
         shutil.copytree(skeleton, code, dirs_exist_ok=True)
         write_files(files, code)
@@ -87,9 +87,9 @@ def grade(
             left, missing = until - time.monotonic(), [c.needs for c in task.checks if not results.passed(c.needs)]
             if left <= 0:
                 why = f"not marked: what came before took the {total:.0f} s there are for all"
-                results.put_all(task.checks, wrong(why))
+                results.put(wrong(why), *task.checks)
             elif len(missing) == len(task.checks):
-                results.put_all(task.checks, wrong(f"counts once '{missing[0]}' is right, too"))
+                results.put(wrong(f"counts once '{missing[0]}' is right, too"), *task.checks)
             else:
                 mark(task, sandbox, code, results, seed=seed, left=left)
     finally:
@@ -105,10 +105,10 @@ def draw(task, seed):
 
 def mark(task, sandbox, code, results, *, seed, left=TOTAL_SECONDS):
     """Run one task, in `left` seconds at most, and judge its checks."""
-    inputs, limits = draw(task, seed), sandbox.limits | task.limits
-    outcome = sandbox.run(task.call, inputs, code, **limits | {"wall": min(limits["wall"], left)})
+    inputs = draw(task, seed)
+    outcome = sandbox.run(task.call, inputs, code, left)
     answers = outcome.answers
-    if "no_loops" in inputs and not outcome.problem:
+    if "no_loops" in inputs:
         answers = answers | {"loops": _loops(code, *inputs["no_loops"])}
     for check in task.checks:
         try:
@@ -120,9 +120,8 @@ def mark(task, sandbox, code, results, *, seed, left=TOTAL_SECONDS):
         if verdict.share and not results.passed(check.needs):
             verdict = wrong(f"this is right, and counts once '{check.needs}' is right, too")
         if verdict.share < 1 and outcome.log.strip():
-            message = f"{verdict.message}\nIt printed:\n{outcome.log[:1000]}"
-            verdict = Verdict(verdict.share, message, verdict.pictures)
-        results.put_all([check], verdict)
+            verdict = replace(verdict, message=f"{verdict.message}\nIt printed:\n{outcome.log[:1000]}")
+        results.put(verdict, check)
 
 
 def _loops(code, file, function):

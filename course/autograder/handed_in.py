@@ -9,17 +9,20 @@ from pathlib import Path
 
 
 def explain(problem):
-    """Return [type, message, file, line] of an exception, the place being the last in the submission."""
-    code, file, line = sys.path[0], "", 0
-    for frame in traceback.extract_tb(problem.__traceback__):
-        if frame.filename.startswith(code):
-            file, line = frame.filename, frame.lineno
-    if isinstance(problem, SyntaxError) and str(problem.filename or "").startswith(code):
-        file, line = problem.filename, problem.lineno
+    """Put an exception into a sentence, with its last place in the submission."""
+    code, place = f"{sys.path[0]}/", ""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(problem.__traceback__)]
+    if isinstance(problem, SyntaxError):
+        frames.append((str(problem.filename), problem.lineno))
+    for file, line in frames:
+        if file.startswith(code):
+            place = f" ({file.removeprefix(code)}:{line})"
+    if isinstance(problem, NotImplementedError):
+        return f"not written yet{place}"
     message = ""
     with contextlib.suppress(BaseException):  # its __str__ is the submission's
         message = str(problem)[:500]
-    return [type(problem).__name__[:100], message, file.removeprefix(f"{code}/"), int(line or 0)]
+    return " ".join(f"{type(problem).__name__}: {message}{place}".split())
 
 
 def find(module, name):

@@ -1,7 +1,7 @@
 """What is marked, and how an answer is compared with what is right; a wrong one gets the likely mistake's name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,18 +57,12 @@ class Task:
         make: function of a NumPy Generator -> dict of inputs.
         checks: tuple of Checks that share the answer.
         label: tells apart tasks with the same call.
-        limits: limits other than the sandbox's, see `sandbox.LIMITS`.
     """
 
     call: str
     make: Callable
     checks: tuple
     label: str = ""
-    limits: dict = field(default_factory=dict)
-
-    def only(self, parts):
-        """Return the same task with the checks of some parts only."""
-        return replace(self, checks=tuple(check for check in self.checks if check.part in parts))
 
 
 def wrong(message):
@@ -76,25 +70,27 @@ def wrong(message):
     return Verdict(0.0, message)
 
 
+def _alike(found, expected):
+    """Return both in double precision and in one shape, or None; a single number may come in any shape."""
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    if found.shape != expected.shape and not found.size == expected.size == 1:
+        return None
+    return found.reshape(expected.shape), expected
+
+
 def close(found, expected, tolerance=TOLERANCE):
     """Say whether an array is the expected one: same shape, finite, within `tolerance` of its largest value."""
-    if found is None:
+    if (pair := _alike(found, expected)) is None:
         return False
-    found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    if found.shape != expected.shape and not (found.size == expected.size == 1):
-        return False
-    found = found.reshape(expected.shape)
-    bound = tolerance * np.abs(expected).max(initial=0.0) + 1e-12
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(found).all() and (np.abs(found - expected) <= bound).all())
+    found, expected = pair
+    return bool((np.abs(found - expected) <= tolerance * np.abs(expected).max(initial=0.0) + 1e-12).all())
 
 
 def near(found, expected, loose=LOOSE):
     """Say whether a map of the network is the expected one: by the norm of the difference, and by its size."""
-    if found is None or found.shape != expected.shape or not np.isfinite(found).all():
+    if (pair := _alike(found, expected)) is None:
         return False
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    size = np.linalg.norm(expected)
+    (found, expected), size = pair, np.linalg.norm(expected)
     factor = (found * expected).sum() / max(size**2, 1e-300)
     return bool(np.linalg.norm(found - expected) <= loose * size and abs(factor - 1) <= loose / 4)
 
@@ -105,7 +101,7 @@ def judge_values(expected, mistakes, found, same=close):
     Args:
         expected: list of ndarrays or numbers.
         mistakes: for each case, dict from the message of a likely mistake to the list of values that it gives.
-        found: for each case, what the submission gave: ndarray or None.
+        found: for each case, what the submission gave.
         same: function (found, expected) -> bool.
 
     Returns:
@@ -148,11 +144,8 @@ def derivative(function, x, step=1e-4):
 
 
 def _describe(expected, found):
-    if found is None:
-        return "nothing was returned"
-    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    if found.shape != expected.shape:
-        return f"the shape is {found.shape}, not {expected.shape}"
+    if _alike(found, expected) is None:
+        return f"the shape is {np.shape(found)}, not {np.shape(expected)}"
     if not np.isfinite(found).all():
         return "the value is not finite"
     return _factor("the value", expected, found) or "the value is wrong; compare it with the formula term by term"
@@ -160,8 +153,7 @@ def _describe(expected, found):
 
 def _factor(what, expected, found):
     """Say so where the answer is the right one times a number."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    if found.shape != expected.shape or not np.any(expected) or not np.isfinite(found).all():
+    if (pair := _alike(found, expected)) is None or not np.any(expected):
         return None
-    factor = float((found * expected).sum() / (expected**2).sum())
-    return f"{what} is {factor:.4g} times the right one" if factor and close(found, factor * expected) else None
+    factor = float((pair[0] * pair[1]).sum() / (pair[1] ** 2).sum())
+    return f"{what} is {factor:.4g} times the right one" if factor and close(found, factor * pair[1]) else None

@@ -1,14 +1,14 @@
 """The visualizers' definitions once more, for the judge, and the images they are judged on: plain autograd."""
 
-import copy
 import functools
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from course.autograder.judging import near
+from data.networks import load_network
+from data.samples import load_sample_photographs
 
 MEAN, STD = (np.array(v, np.float32).reshape(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 LAYER = 12  # features[12], of Grad-CAM
@@ -20,11 +20,9 @@ RULES = {  # what a ReLU's backward pass makes of the signal: the gradient by it
 
 
 @functools.cache
-def network(skeleton, rule="plain", dtype=torch.float32):
-    """Load the embedded network of the handout, with ReLUs that follow a rule in the backward pass."""
-    from data.networks import load_network
-
-    model = load_network(weights=str(Path(skeleton) / "data" / "squeezenet1_1.safetensors")).to(dtype)
+def network(rule="plain", dtype=torch.float32):
+    """Load the embedded network, with ReLUs that follow a rule in the backward pass."""
+    model = load_network().to(dtype)
     for module in model.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False
@@ -41,45 +39,40 @@ def input_gradient(model, x, y, objective=None):
     return torch.autograd.grad(value, x)[0].float()
 
 
-def score_gradient(model, image, target):
+def score_gradient(image, target):
     """Gradient of one class score by one image, ndarray (3, H, W)."""
-    return input_gradient(model, torch.from_numpy(image[None].copy()), torch.tensor([target]))[0].numpy()
+    return input_gradient(network(), torch.from_numpy(image[None].copy()), torch.tensor([target]))[0].numpy()
 
 
-def scores(model, images):
+def scores(images):
     """Class scores (N, 1000) of images, ndarray (N, 3, H, W)."""
     with torch.no_grad():
-        return model(torch.from_numpy(images))
+        return network()(torch.from_numpy(images))
 
 
-def layer_maps(model, x, y):
-    """The maps A of Grad-CAM's layer, and the gradient of the class scores' sum by them."""
-    A = model.features[: LAYER + 1](x).detach().requires_grad_()
-    found = model.classifier(model.features[LAYER + 1 :](A * 1.0)).flatten(1)
+def layer_maps(x, y, lowered=0.0):
+    """The maps A of Grad-CAM's layer, and the gradient of the class scores' sum by them.
+
+    The last convolution's bias is lower by `lowered` than the embedded network's.
+    """
+    features, last = network().features, network().classifier[1]
+    A = features[: LAYER + 1](x).detach().requires_grad_()
+    found = (last(features[LAYER + 1 :](A * 1.0)) - lowered).relu().mean((2, 3))
     return A.detach(), torch.autograd.grad(found.gather(1, y[:, None]).sum(), A)[0]
 
 
-def lowered(model, by):
-    """A copy of the network with a lower bias of its last convolution."""
-    model = copy.deepcopy(model)
-    model.classifier[1].bias.data -= by
-    return model
-
-
-def fooling_steps(model, x, target, most):
+def fooling_steps(x, target, most):
     """Count the course's steps of length 10 from an image (3, H, W) to the target, `most` if it is not reached."""
     for step in range(most):
-        if int(scores(model, x[None]).argmax()) == target:
+        if int(scores(x[None]).argmax()) == target:
             return step
-        g = score_gradient(model, x, target)
+        g = score_gradient(x, target)
         x = x + 10 * g / np.linalg.norm(g)
     return most
 
 
 def _photographs(rng, shape, n):
     """Cut n random pieces out of the sample photographs, as the network takes them: float32 (n, 3, H, W)."""
-    from data.samples import load_sample_photographs
-
     X, pieces = load_sample_photographs()[0], []
     for i in rng.choice(len(X), n, replace=False):
         top, left = (rng.integers(0, have - want + 1) for have, want in zip(X.shape[1:3], shape, strict=True))
@@ -87,38 +80,37 @@ def _photographs(rng, shape, n):
     return ((np.stack(pieces).transpose(0, 3, 1, 2) / np.float32(255) - MEAN) / STD).astype(np.float32)
 
 
-def _steady(skeleton, x, y):
+def _steady(x, y):
     """Say whether gradients are the same in single and double precision: no unit is nearly at zero."""
-    precisions = (torch.float32, torch.float64)
-    pairs = (
-        [input_gradient(network(skeleton, rule, p), x, y) for p in precisions] for rule in ("plain", "guided")
-    )
-    return all(near(single.numpy(), double.numpy(), 1e-3) for single, double in pairs)
+    for rule in ("plain", "guided"):
+        single, double = (input_gradient(network(rule, p), x, y).numpy() for p in (torch.float32, torch.float64))
+        if not near(single, double, 1e-3):
+            return False
+    return True
 
 
-def images(skeleton, rng, shape=(SIDE, SIDE), n=2):
+def images(rng, shape=(SIDE, SIDE), n=2):
     """Draw pieces of photographs, and for each a class that is among its better ones but not the best."""
     while True:
         X = _photographs(rng, shape, n)
-        ranked = scores(network(skeleton), X).argsort(1, descending=True)
-        y = torch.stack([row[rng.integers(1, 6)] for row in ranked])
-        if _steady(skeleton, torch.from_numpy(X), y):
+        y = torch.stack([row[rng.integers(1, 6)] for row in scores(X).argsort(1, descending=True)])
+        if _steady(torch.from_numpy(X), y):
             return {"X": X, "y": y.numpy()}
 
 
-def images_with_two_signs(skeleton, rng):
+def images_with_two_signs(rng):
     """The same, each with a class that parts of the image speak for and others against; and a lower bias.
 
     The embedded network's last ReLU passes everything, so the gradient is the same at all places and Grad-CAM
     would be right without its mean. With a lower bias of the last convolution it is not.
     """
-    given, model = images(skeleton, rng), network(skeleton)
+    given, model = images(rng), network()
     x, reached = torch.from_numpy(given["X"]), []
     for i in range(len(x)):
         with torch.no_grad():
             maps = model.classifier[:2](model.features(x[i : i + 1]))[0]  # before the last ReLU
         for label in rng.permutation(len(maps))[:100]:
-            A, dA = layer_maps(model, x[i : i + 1], torch.tensor([int(label)]))
+            A, dA = layer_maps(x[i : i + 1], torch.tensor([int(label)]))
             cam = (dA.mean((2, 3), keepdim=True) * A).sum(1)[0]
             if (cam > 0).sum() > 5 and (cam < -0.1 * cam.max()).float().mean() > 0.1:
                 break

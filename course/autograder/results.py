@@ -2,8 +2,8 @@
 
 import textwrap
 import time
-from pathlib import Path
 
+from course.autograder.judging import wrong
 from image_utils.writing import save_json
 
 MAX_OUTPUT = 8000  # characters of one text
@@ -15,76 +15,75 @@ class Results:
 
     Every check stands in the file from the start, with no points, so a file cut short by a crash is complete and
     keeps what was earned.
+
+    Attributes:
+        verdicts: Check to Verdict.
+        path: where results.json goes; None for nowhere.
+        note: a text for the whole submission.
     """
 
     def __init__(self, checks, path=None):
-        """Take the list of Checks that will be made, and where results.json goes (None: nowhere)."""
-        self.checks, self.path, self.started, self.note = list(checks), path, time.monotonic(), ""
-        self.scores, self.messages = [0.0] * len(self.checks), [NOT_REACHED] * len(self.checks)
-        self.pictures = {}
+        self.verdicts = dict.fromkeys(checks, wrong(NOT_REACHED))
+        self.path, self.note, self.started = path, "", time.monotonic()
         self.write()
 
-    def put_all(self, checks, verdict):
-        """Record the same Verdict for some checks and rewrite the file."""
-        for check in checks:
-            i = self.checks.index(check)
-            self.scores[i] = round(check.points * min(max(verdict.share, 0.0), 1.0), 2)
-            self.messages[i] = clean(verdict.message)
-            if verdict.pictures:
-                self.pictures[check.name] = verdict.pictures
+    def put(self, verdict, *checks):
+        """Record a Verdict for some checks and rewrite the file."""
+        self.verdicts |= dict.fromkeys(checks, verdict)
         self.write()
 
     def say(self, note):
         """Add a sentence for the whole submission and rewrite the file."""
-        self.note = clean(f"{self.note}\n{note}".strip())
+        self.note = f"{self.note}\n{note}".strip()
         self.write()
 
     def passed(self, name):
         """Say whether a check, by its name, gave all its points; true of one that was not made."""
-        pairs = zip(self.checks, self.scores, strict=True)
-        return all(score == check.points for check, score in pairs if check.name == name)
+        return all(verdict.share >= 1 for check, verdict in self.verdicts.items() if check.name == name)
 
     def score(self, part=None):
         """Add up the points, of one part or of all."""
-        pairs = zip(self.scores, self.checks, strict=True)
-        return round(sum(score for score, check in pairs if part in (None, check.part)), 2)
+        return round(sum(test["score"] for test in self.as_dict()["tests"] if part in (None, *test["tags"])), 2)
 
     def maximum(self, part=None):
         """Add up the points that can be earned."""
-        return sum(check.points for check in self.checks if part in (None, check.part))
+        return sum(check.points for check in self.verdicts if part in (None, check.part))
+
+    def pictures(self):
+        """Return dict from the name of each check with pictures to these."""
+        return {check.name: verdict.pictures for check, verdict in self.verdicts.items() if verdict.pictures}
 
     def as_dict(self):
         """Return the record that is written."""
-        seconds = round(time.monotonic() - self.started, 2)
         tests = [
             {
-                "number": str(i + 1),
+                "number": str(number),
                 "name": check.name,
-                "score": self.scores[i],
+                "score": round(check.points * min(max(verdict.share, 0.0), 1.0), 2),
                 "max_score": check.points,
-                "status": "passed" if self.scores[i] == check.points else "failed",
-                "output": self.messages[i],
+                "status": "passed" if verdict.share >= 1 else "failed",
+                "output": clean(verdict.message),
                 "visibility": "visible",
                 "tags": [check.part],
             }
-            for i, check in enumerate(self.checks)
+            for number, (check, verdict) in enumerate(self.verdicts.items(), 1)
         ]
-        return record(self.note, self.score(), seconds, tests)
+        return record(self.note, tests, round(time.monotonic() - self.started, 2))
 
     def write(self):
         """Write results.json; the old file stays until the new one is whole."""
         if self.path is not None:
-            save_json(self.as_dict(), Path(self.path))
+            save_json(self.as_dict(), self.path)
 
     def table(self):
         """Return the results as text, one line a check, the reasons below the failed ones."""
-        width = max(len(check.name) for check in self.checks)
-        lines = []
-        for check, score, message in zip(self.checks, self.scores, self.messages, strict=True):
-            lines.append(f"{check.name:{width}}  {score:5.4g} / {check.points:g}")
-            lines += textwrap.wrap(message, 100, initial_indent="    ", subsequent_indent="    ")
-        lines.append(f"{'Points':{width}}  {self.score():5.4g} / {self.maximum():g}")
-        return "\n".join([*lines, *([""] if self.note else []), *self.note.splitlines()]) + "\n"
+        found = self.as_dict()
+        width, lines = max(len(check.name) for check in self.verdicts), []
+        for test in found["tests"]:
+            lines.append(f"{test['name']:{width}}  {test['score']:5.4g} / {test['max_score']:g}")
+            lines += textwrap.wrap(test["output"], 100, initial_indent="    ", subsequent_indent="    ")
+        lines.append(f"{'Points':{width}}  {found['score']:5.4g} / {self.maximum():g}")
+        return "\n".join([*lines, *([""] if self.note else []), *found["output"].splitlines()]) + "\n"
 
 
 def clean(text):
@@ -93,8 +92,9 @@ def clean(text):
     return text if len(text) <= MAX_OUTPUT else text[:MAX_OUTPUT] + " [cut off]"
 
 
-def record(note, score=0.0, seconds=0.0, tests=()):
+def record(note, tests=(), seconds=0.0):
     """Return a results.json; without more than a note that of a submission that was not marked at all."""
+    score = round(sum(test["score"] for test in tests), 2)
     places = (("Points", score, "desc"), ("Seconds", seconds, "asc")) if tests else ()
     return {
         "score": score,

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from image_utils.errors import InputError
 
 MIB = 2**20
 LIMITS = {  # of one task: the submission's process and all it starts
-    "cpu": 30,  # seconds of processor time, of each process
+    "cpu": 60,  # seconds of processor time, of each process
     "wall": 120,  # seconds
     "memory": 1024 * MIB,  # of each process, beyond what Python and the packages take
     "file": 16 * MIB,  # any one file
@@ -49,14 +50,19 @@ class Sandbox:
         description: the same in words.
     """
 
-    def __init__(self, **limits):
-        """Start the warden; `limits` take the place of those in LIMITS."""
+    limits = LIMITS
+
+    def __init__(self):
+        """Start the warden."""
         if not sys.platform.startswith("linux"):
             raise InputError("marking confines submissions by means of Linux; elsewhere run it in a container")
-        self.limits = LIMITS | limits
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        command = [sys.executable, "-I", str(WARDEN)]
-        self._warden = subprocess.Popen(command, env=_environment(), start_new_session=True, cwd="/", **pipes)
+        self._pipe, theirs = multiprocessing.Pipe()
+        with theirs:
+            self._warden = subprocess.Popen(
+                [sys.executable, "-I", str(WARDEN), str(theirs.fileno())],
+                env=_environment(), cwd="/", start_new_session=True, pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
         self._folder = Path(tempfile.mkdtemp(prefix="graded-"))
         self._folder.chmod(0o711)  # a submission passes through, and cannot look around
         try:
@@ -74,14 +80,12 @@ class Sandbox:
 
     def close(self):
         """Stop the warden; remove all folders."""
-        with contextlib.suppress(OSError):
-            self._warden.stdin.close()
+        self._pipe.close()
         try:
             self._warden.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._warden.kill()
             self._warden.wait()
-        self._warden.stdout.close()
         self._warden.stderr.close()
         remove(self._folder)
 
@@ -89,46 +93,36 @@ class Sandbox:
         """Say whether the process that runs submissions is still there."""
         return self._warden.poll() is None
 
-    def new_folder(self, name):
+    def new_folder(self):
         """Make a folder that the submission may read; the grader fills it."""
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+        folder = Path(tempfile.mkdtemp(prefix="submission-", dir=self._folder))
         folder.chmod(0o755)
         return folder
 
-    def run(self, call, inputs, code, **limits):
+    def run(self, call, inputs, code, left):
         """Run one call of a submission in a process of its own.
 
         Args:
             call: name of a function in `calls`.
             inputs: dict of arrays and plain values for it.
             code: folder of the submission, see `new_folder`.
-            limits: take the place of the sandbox's own.
-
-        Returns:
-            Outcome.
+            left: seconds that it may take, if its limit is not lower.
 
         Raises:
             InputError: the process that runs submissions is gone.
         """
-        limits, uid = self.limits | limits, self.confined["uid"]
-        cwd = Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
+        uid, cwd = self.confined["uid"], Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
         for folder in (cwd, *(cwd / name for name in FOLDERS)):
             folder.mkdir(exist_ok=True)
             if uid is not None:
                 os.chown(folder, uid, uid)
         with contextlib.suppress(AttributeError):  # a C library other than glibc
             ctypes.CDLL(None).malloc_trim(0)  # gives back what references took: a small container holds both
+        limits = self.limits | {"wall": min(self.limits["wall"], left)}
         try:
-            task = limits | {"call": call, "inputs": inputs, "code": str(code), "cwd": str(cwd)}
-            wire.send(self._warden.stdin, task)
-            return self._outcome(self._reply())
-        except OSError:
-            raise InputError(f"the process that runs submissions stopped: {self._last_words()}") from None
+            ended = self._reply(limits | {"call": call, "inputs": inputs, "code": str(code), "cwd": str(cwd)})
         finally:
             remove(cwd)
-
-    def _outcome(self, ended):
-        log = ended["log"].tobytes().decode("utf-8", "replace")
         answers, problem = {}, "took too long: a loop without an end?" if ended["late"] else ""
         if not problem:
             try:
@@ -136,19 +130,19 @@ class Sandbox:
             except ValueError as damage:
                 problem = f"the process ended early (status {ended['status']}): {damage}"
         if "error" in answers:
-            answers, problem = {}, explain_error(answers["error"])
-        return Outcome(answers, problem, log, ended["peak"])
+            answers, problem = {}, str(answers["error"])
+        return Outcome(answers, problem, ended["log"].tobytes().decode("utf-8", "replace"), ended["peak"])
 
-    def _reply(self):
-        reply = wire.receive(self._warden.stdout)
-        if reply is None:
-            raise InputError(f"the process that runs submissions stopped: {self._last_words()}")
-        return reply
-
-    def _last_words(self):
-        self._warden.kill()
-        lines = self._warden.stderr.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no reason given"
+    def _reply(self, task=None):
+        """What the warden says, to a task or at first."""
+        try:
+            if task is not None:
+                self._pipe.send_bytes(wire.pack(task))
+            return wire.unpack(self._pipe.recv_bytes())
+        except (OSError, EOFError):
+            self._warden.kill()
+            said = self._warden.stderr.read().decode(errors="replace").strip() or "no reason given"
+            raise InputError(f"the process that runs submissions stopped: {said.splitlines()[-1]}") from None
 
 
 def remove(folder):
@@ -158,17 +152,6 @@ def remove(folder):
     removing = subprocess.Popen(["sh", "-c", script, "sh", str(folder)], start_new_session=True)
     with contextlib.suppress(subprocess.TimeoutExpired):
         removing.wait(timeout=5)
-
-
-def explain_error(error):
-    """Put a child's report of an exception into a sentence. It comes from the submission's process."""
-    if not isinstance(error, list) or len(error) != 4 or not all(isinstance(part, str | int) for part in error):
-        return "it failed without a readable reason"
-    kind, message, file, line = (str(part)[:500] for part in error)
-    where = f" ({file}:{line})" if file else ""
-    if kind == "NotImplementedError":
-        return f"not written yet{where}"
-    return " ".join(f"{kind}: {message}{where}".split())
 
 
 def _environment():

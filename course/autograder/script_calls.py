@@ -5,7 +5,6 @@ shape, so that a script shows what it does even where a part is not written, and
 """
 
 import contextlib
-import importlib
 import inspect
 import os
 import re
@@ -15,9 +14,14 @@ from pathlib import Path
 
 import handed_in
 import numpy as np
+import torch
+import torchvision
+from captum import attr
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.figure import Figure
 from PIL import Image
 
-MAX_PICTURES, EVERY = 300, 8  # how many drawn pictures come back, and every which of their pixels
+EVERY = 8  # every which pixel of drawn pictures comes back
 METHODS = {
     ("visualizers.saliency_map", "SaliencyMap"): {"compute_saliency_maps": "cam"},
     ("visualizers.gradcam", "GradCam"): {"grad_cam": "cam", "guided_backprop": "details"},
@@ -31,13 +35,10 @@ def script(inputs):
         dict: events, a list of {"method", "layer", "targets"} for calls of Captum and {"figure", "pictures"}, in
         order; and stopped, what ended it early.
     """
-    import torch
-    import torchvision
-
     events = []
     torchvision.models.squeezenet1_1 = lambda *args, **kwargs: handed_in.network()
     _course_file(inputs)
-    _replace_captum(events, torch)
+    _replace_captum(events)
     _replace_figures(events)
     for (module, name), methods in METHODS.items():
         with contextlib.suppress(Exception, SystemExit):  # what is broken may not be needed
@@ -49,7 +50,7 @@ def script(inputs):
     try:
         runpy.run_path(str(Path(sys.path[0]) / inputs["script"]), run_name="__main__")
     except SystemExit as end:
-        stopped = ["SystemExit", str(end.code), inputs["script"], 0] if end.code else None
+        stopped = f"SystemExit: {end.code} ({inputs['script']})" if end.code else None
     except Exception as problem:  # noqa: BLE001  (a submission may raise anything)
         stopped = handed_in.explain(problem)
     return {"events": events, "stopped": stopped}
@@ -76,14 +77,12 @@ def _stand_in(inputs, kind, class_, name):
                 values = np.stack([Image.fromarray(one).resize(size, Image.BICUBIC) for one in inputs["small"]])
         nothing = np.zeros_like(values[0])
         found = np.stack([values[rows[int(label)]] if int(label) in rows else nothing for label in y])
-        return importlib.import_module("torch").from_numpy(found) if as_tensor else found
+        return torch.from_numpy(found) if as_tensor else found
 
     return method
 
 
-def _replace_captum(events, torch):
-    from captum import attr
-
+def _replace_captum(events):
     def replace(class_):
         signature = inspect.signature(class_.attribute)
 
@@ -95,20 +94,17 @@ def _replace_captum(events, torch):
             model = getattr(self, "model", None) or self.forward_func
             names = {module: name for name, module in getattr(model, "__self__", model).named_modules()}
             targets = np.broadcast_to(np.asarray(-1 if targets is None else targets), len(images))
-            events.append(
-                {"method": class_.__name__, "layer": names.get(layer, ""), "targets": targets.astype(int).tolist()}
-            )
-            return torch.rand(_shape(torch, class_, model, layer, images))
+            called = {"method": class_.__name__, "layer": names.get(layer, "")}
+            events.append(called | {"targets": targets.astype(int).tolist()})
+            return torch.rand(_shape(class_, model, layer, images))
 
         class_.attribute = attribute
 
-    for class_ in {
-        value for value in vars(attr).values() if inspect.isclass(value) and "attribute" in vars(value)
-    }:
+    for class_ in {c for c in vars(attr).values() if inspect.isclass(c) and "attribute" in vars(c)}:
         replace(class_)
 
 
-def _shape(torch, class_, model, layer, images):
+def _shape(class_, model, layer, images):
     """Return the shape of what a method of Captum returns."""
     if layer is None or class_.__name__ == "GuidedGradCam":
         return images.shape
@@ -122,15 +118,11 @@ def _shape(torch, class_, model, layer, images):
 
 
 def _replace_figures(events):
-    from matplotlib.backend_bases import FigureCanvasBase
-    from matplotlib.figure import Figure
-
     def savefig(self, path, *args, **kwargs):
-        count = sum(len(event.get("pictures", ())) for event in events)
         drawn = [np.ma.getdata(image.get_array()) for axes in self.axes for image in axes.images]
         pictures = [a[::EVERY, ::EVERY, :3].astype(np.float32) for a in drawn if a.ndim == 3]
         name = re.sub(r"-\w{8}$", "", Path(str(path)).stem.lstrip("."))  # a file that is moved into its place
-        events.append({"figure": name, "pictures": pictures[: MAX_PICTURES - count]})
+        events.append({"figure": name, "pictures": pictures})
         if isinstance(path, str | os.PathLike):
             Path(path).write_bytes(b"")
 

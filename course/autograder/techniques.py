@@ -1,6 +1,7 @@
 """Saliency maps, guided backprop and Grad-CAM, marked on the real network."""
 
-import functools
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,23 +9,24 @@ from PIL import Image
 
 from course.autograder import ascents, scripts
 from course.autograder import references as refs
-from course.autograder.judging import RIGHT, Check, Task, Verdict, close, judge_values, near, wrong
+from course.autograder.judging import RIGHT, Check, Task, close, judge_values, near, wrong
 
 
 def _compare(found, expected, mistakes, picture=None):
     """Judge a map of the network; what is wrong is shown beside what is right."""
-    if near(found, np.asarray(expected)):
+    expected = np.asarray(expected)
+    if near(found, expected):
         return RIGHT
     alternatives = {message: [value.numpy()] for message, value in mistakes().items()}
-    verdict = judge_values([np.asarray(expected)], [alternatives], [found], near)
-    if picture is None or found is None or found.shape != expected.shape:
+    verdict = judge_values([expected], [alternatives], [found], near)
+    if picture is None or np.shape(found) != expected.shape:
         return verdict
-    return Verdict(0.0, verdict.message, {"yours": picture(found[0]), "right": picture(np.asarray(expected)[0])})
+    return replace(verdict, pictures={"yours": picture(found[0]), "right": picture(expected[0])})
 
 
-def saliency(skeleton, inputs, answers):
+def saliency(inputs, answers):
     """Maximum of |d score_y / d pixel| over channels."""
-    model, x, y = refs.network(skeleton), torch.from_numpy(inputs["X"]), torch.from_numpy(inputs["y"])
+    model, x, y = refs.network(), torch.from_numpy(inputs["X"]), torch.from_numpy(inputs["y"])
 
     def of(objective=None, labels=y):
         return refs.input_gradient(model, x, labels, objective).abs().amax(1)
@@ -67,12 +69,12 @@ def relu(inputs, answers):
     return _compare(answers["gradient"], right, mistakes)
 
 
-def guided(skeleton, inputs, answers):
+def guided(inputs, answers):
     """Guided backpropagation, channels last."""
     x, y = torch.from_numpy(inputs["X"]), torch.from_numpy(inputs["y"])
 
     def by(rule):
-        return refs.input_gradient(refs.network(skeleton, rule), x, y).permute(0, 2, 3, 1)
+        return refs.input_gradient(refs.network(rule), x, y).permute(0, 2, 3, 1)
 
     right = by("guided")
 
@@ -87,15 +89,14 @@ def guided(skeleton, inputs, answers):
     verdict = _compare(answers["maps"], right, mistakes, lambda a: 0.5 + a / (2 * np.abs(a).max()))
     if verdict.share < 1 or answers["left"] is not True:
         return verdict
-    return Verdict(
-        1.0, "Right. The network is full of CustomReLU afterwards; whoever uses it next may not want that."
-    )
+    advice = "Right. The network is full of CustomReLU afterwards; whoever uses it next may not want that."
+    return replace(RIGHT, message=advice)
 
 
-def cam(skeleton, inputs, answers):
+def cam(inputs, answers):
     """Grad-CAM in the images' size, stretched over the batch."""
     x, y = torch.from_numpy(inputs["X"]), torch.from_numpy(inputs["y"])
-    A, dA = refs.layer_maps(refs.lowered(refs.network(skeleton), inputs["lowered"]), x, y)
+    A, dA = refs.layer_maps(x, y, inputs["lowered"])
     alpha = dA.mean((2, 3), keepdim=True)
     right = (alpha * A).sum(1)
 
@@ -123,29 +124,28 @@ def cam(skeleton, inputs, answers):
     return _compare(answers["maps"], finish(right.relu()), mistakes, lambda a: a)
 
 
-def tasks(skeleton):
-    """List the tasks of the visualizers; `skeleton` is the folder of the handout."""
+def tasks():
+    """List the tasks of the visualizers."""
 
-    def maps(part, where, name, points, judge, make, gradient=True, **options):
+    def maps(part, where, name, points, judge, make, gradient=True):
         """A task: the course's script hands over images that require a gradient, or do not."""
         module, class_, method = where.split(".")
         fixed = {"module": f"visualizers.{module}", "class": class_, "method": method, "gradient": gradient}
-        check = Check(part, name, points, functools.partial(judge, skeleton))
-        return Task("maps", lambda rng: make(skeleton, rng, **options) | fixed, (check,), name)
+        return Task("maps", lambda rng: make(rng) | fixed, (Check(part, name, points, judge),), name)
 
     def relu_inputs(rng):
         return {key: rng.standard_normal((2, 3, 5, 4)).astype(np.float32) for key in ("x", "upstream")}
 
-    of_saliency = functools.partial(
-        maps, "saliency", "saliency_map.SaliencyMap.compute_saliency_maps", gradient=False
-    )
-    wide = {"shape": (refs.SIDE, refs.SIDE + 40), "n": 1}
+    def wide(rng):
+        return refs.images(rng, (refs.SIDE, refs.SIDE + 40), 1)
+
+    of_saliency = partial(maps, "saliency", "saliency_map.SaliencyMap.compute_saliency_maps", gradient=False)
     return [
         of_saliency("Saliency maps", 6, saliency, refs.images),
-        of_saliency("Saliency maps: not square", 2, saliency, refs.images, **wide),
+        of_saliency("Saliency maps: not square", 2, saliency, wide),
         Task("custom_relu", relu_inputs, (Check("guided", "CustomReLU", 4, relu),)),
         maps("guided", "gradcam.GradCam.guided_backprop", "Guided backprop", 6, guided, refs.images),
         maps("gradcam", "gradcam.GradCam.grad_cam", "Grad-CAM", 8, cam, refs.images_with_two_signs),
-        *ascents.tasks(skeleton),
+        *ascents.tasks(),
         *scripts.tasks(),
     ]

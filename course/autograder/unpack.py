@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from course.collect.outline import SOURCES
 from image_utils.errors import InputError
 
-MAX_FILES, MAX_BYTES, MAX_FILE, MAX_ZIP = 500, 20_000_000, 2_000_000, 50_000_000  # of code; of a whole zip
+MAX_FILES, MAX_FILE, MAX_ZIP = 100, 200_000, 50_000_000  # files of code, bytes of one; bytes of a whole zip
 MAX_NAME, MAX_DEPTH = 200, 8  # bytes of a path; folders in folders
 PACKAGES = {pattern.partition("/")[0] for pattern in SOURCES if "/" in pattern}
 
@@ -40,23 +40,14 @@ def read_submission(path):
         if zips[0].stat().st_size > MAX_ZIP:
             raise InputError(f"'{zips[0].name}' is larger than {MAX_ZIP // 10**6} MB")
         members = _of_zip(zips[0], zips[0].name)
-    files, ignored, total = {}, [], 0
-    chosen = _choose(members)
-    for name, read in members.items():
-        data = read(MAX_FILE + 1) if name in chosen else None
-        if data is None or len(data) > MAX_FILE:
-            ignored.append(name)
-            continue
-        files[chosen[name]] = data
-        total += len(data)
-        if total > MAX_BYTES:
-            raise InputError(f"the submission holds more than {MAX_BYTES // 10**6} MB of code")
+    read = {name: (place, members[name](MAX_FILE + 1)) for name, place in _choose(members).items()}
+    files = {place: data for place, data in read.values() if len(data) <= MAX_FILE}
     if not files:
         raise InputError(
             "the submission holds no code: *.py, style_modules/*.py and visualizers/*.py are expected; "
             "hand in the zip that collect_submission.py writes"
         )
-    return files, sorted(ignored)
+    return files, sorted(name for name in members if name not in read or read[name][0] not in files)
 
 
 def _choose(members):

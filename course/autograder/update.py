@@ -6,10 +6,11 @@ next one right? So one wrong step costs its own points, not those of all that fo
 an error.
 """
 
+from functools import partial
+
 import numpy as np
 
 from course.autograder.judging import RIGHT, Check, Task, wrong
-from course.autograder.sandbox import explain_error
 
 STEPS, DECAY_AT, CLAMP_UNTIL = 200, 180, 190
 RATE, DECAYED_RATE, BOUND = 3.0, 0.1, 1.5
@@ -22,19 +23,17 @@ FEW = 0.01  # share of pixels that rounding may push over a kink
 
 def inputs(rng):
     """Two small photographs, two 1 x 1 convolutions, weights of the three losses."""
-    shapes = ((4, 3), (5, 4))
-    convolutions = [[rng.standard_normal(s).astype(np.float32), rng.standard_normal(s[0])] for s in shapes]
     return {
+        "convolutions": [[rng.standard_normal(s), rng.standard_normal(s[0])] for s in ((4, 3), (5, 4))],
         "content": rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8),
         "style": rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8),
-        "convolutions": [[weight, bias.astype(np.float32)] for weight, bias in convolutions],
         "weights": [float(rng.uniform(low, high)) for low, high in ((0.5, 1.5), (50, 150), (0.1, 0.5))],
     }
 
 
 def gradient(given, x):
     """The gradient of the three losses at an image (3, H, W), by hand."""
-    w0, w1 = (weight.astype(np.float64) for weight, _ in given["convolutions"])
+    (w0, _), (w1, _) = given["convolutions"]
     content, style = (((given[k] / 255 - MEAN) / STD).transpose(2, 0, 1) for k in ("content", "style"))
     of_content, of_style, of_tv = given["weights"]
     through = w1 @ w0
@@ -48,85 +47,68 @@ def _slope(x):
     return x / np.sqrt(1 + x**2)
 
 
-def adam(images, gradients, *, decay_at=DECAY_AT, fresh=True, every=False, late=0, times=1, add_up=False, sign=1):
-    """The image that should follow each one.
+def adam(images, gradients, *, decay_at=DECAY_AT, fresh=True, every=False, times=1):
+    """The image that should follow each one, from the gradients there; no update is made with None.
 
-    Args:
-        images: list of images x_0 ... x_199, each what the losses were evaluated at.
-        gradients: their gradients.
-        decay_at: the step from which on the lower rate holds; None for never.
-        fresh: a new Adam takes over there, and not the old one at another rate.
-        every: a new Adam at each step from there on.
-        late: how many steps old the gradient is.
-        times: updates made with each gradient.
-        add_up: gradients are never cleared.
-        sign: -1 climbs.
+    From step `decay_at` on the lower rate holds, by a new Adam if `fresh`, by one in each step if `every`. Each
+    gradient is used a number of `times`.
     """
-    following, total = [], 0.0
-    m = v = 0.0
-    count, rate = 0, RATE
-    for t, y in enumerate(images):
-        if decay_at is not None and t >= decay_at and (every or t == decay_at):
+    following, rate, count, m, v = [], RATE, 0, 0.0, 0.0
+    for t, (x, g) in enumerate(zip(images, gradients, strict=True)):
+        if t == decay_at or (every and t > decay_at):
             rate = DECAYED_RATE
             if fresh:
-                m = v = 0.0
-                count = 0
-        if t >= late:
-            total = total + gradients[t - late] if add_up else gradients[t - late]
-            for _ in range(times):
-                count += 1
-                m = BETA1 * m + (1 - BETA1) * total
-                v = BETA2 * v + (1 - BETA2) * total**2
-                y = y - sign * rate * m / (1 - BETA1**count) / (np.sqrt(v / (1 - BETA2**count)) + EPSILON)
-        following.append(y)
+                count, m, v = 0, 0.0, 0.0
+        for _ in range(0 if g is None else times):
+            count += 1
+            m = BETA1 * m + (1 - BETA1) * g
+            v = BETA2 * v + (1 - BETA2) * g**2
+            x = x - rate * m / (1 - BETA1**count) / (np.sqrt(v / (1 - BETA2**count)) + EPSILON)
+        following.append(x)
     return following
 
 
 def descent(images, gradients):
     """Plain gradient descent with the two rates."""
-    rates = [RATE if t < DECAY_AT else DECAYED_RATE for t in range(len(images))]
-    return [x - rate * g for x, g, rate in zip(images, gradients, rates, strict=True)]
+    rates = [RATE] * DECAY_AT + [DECAYED_RATE] * (STEPS - DECAY_AT)
+    return [x - rate * g for x, rate, g in zip(images, rates, gradients, strict=False)]
 
 
 # The sheet leaves open whether the rate falls before or after step 180's update, and in a new Adam or the old.
-ACCEPTED = [{"decay_at": DECAY_AT + late, "fresh": fresh} for late in (0, 1) for fresh in (True, False)]
+ACCEPTED = [partial(adam, decay_at=DECAY_AT + late, fresh=fresh) for late in (0, 1) for fresh in (True, False)]
 MISTAKES = {
-    "the image is never updated": lambda x, g: x,
-    "two updates with one gradient: step is called twice": {"times": 2},
-    "the gradients of earlier steps add up: call zero_grad before backward": {"add_up": True},
-    "the image climbs: subtract the gradient, do not add it": {"sign": -1},
-    "step comes before backward, so it uses the gradient of the step before": {"late": 1},
+    "two updates with one gradient: step is called twice": partial(adam, times=2),
+    "the gradients of earlier steps add up: call zero_grad before backward": lambda x, g: adam(x, np.cumsum(g, 0)),
+    "the image climbs: subtract the gradient, do not add it": lambda x, g: adam(x, np.negative(g)),
+    "step comes before backward, so it uses the gradient of the step before": lambda x, g: adam(
+        x, [None, *g[:-1]]
+    ),
     "this is plain gradient descent; use the Adam that is given": descent,
-    "the rate falls too late": {"decay_at": DECAY_AT + 2},
-    "the rate falls one step too early": {"decay_at": DECAY_AT - 1},
-    "the rate never falls": {"decay_at": None},
-    "a new optimizer is made in every step from 180 on (>= instead of ==)": {"every": True},
+    "the rate falls too late": partial(adam, decay_at=DECAY_AT + 2),
+    "the rate falls one step too early": partial(adam, decay_at=DECAY_AT - 1),
+    "the rate never falls": partial(adam, decay_at=STEPS),
+    "a new optimizer is made in every step from 180 on (>= instead of ==)": partial(adam, every=True),
+    "the image is never updated": lambda x, g: x,  # so it seems, too, where steps lead out of the range of values
 }
 
 
-def judge_steps(first, last):
+def judge_steps(first, last, given, answers):
     """Judge the updates from step `first` to before step `last`."""
+    trace, stopped = _trace(answers)
+    there = min(last, len(trace) - 1)
+    if there <= first:
+        return wrong(stopped or "the image is never updated")
+    gradients = [gradient(given, x) for x in trace[:-1]]
 
-    def judge(given, answers):
-        trace, stopped = _trace(answers)
-        there = min(last, len(trace) - 1)
-        complete = there == last or (last == STEPS == len(trace))
-        if there <= first:
-            return wrong(stopped or "the image is never updated")
-        gradients = [gradient(given, x) for x in trace[:-1]]
+    def wrong_steps(rule):
+        return _wrong_steps(trace, rule(trace[:-1], gradients), first, there)
 
-        def wrong_steps(rule):
-            following = rule(trace[:-1], gradients) if callable(rule) else adam(trace[:-1], gradients, **rule)
-            return _wrong_steps(trace, following, first, there)
-
-        fewest = min((wrong_steps(rule) for rule in ACCEPTED), key=len)
-        if not fewest:
-            return RIGHT if complete else wrong(stopped)
-        named = (mistake for mistake, rule in MISTAKES.items() if not wrong_steps(rule))
-        message = next(named, "the steps do not follow from those before")
-        return wrong(f"{message} (step {fewest[0]} of 0 to {STEPS - 1} is the first wrong one)")
-
-    return judge
+    fewest = min((wrong_steps(rule) for rule in ACCEPTED), key=len)
+    if not fewest:
+        return RIGHT if there == last or last == STEPS == len(trace) else wrong(stopped)
+    named = (mistake for mistake, rule in MISTAKES.items() if not wrong_steps(rule))
+    message = next(named, "the steps do not follow from those before")
+    return wrong(f"{message} (step {fewest[0]} of 0 to {STEPS - 1} is the first wrong one)")
 
 
 def _trace(answers):
@@ -144,7 +126,7 @@ def _trace(answers):
         trace = [x for t, x in enumerate(trace) if t == 0 or not np.array_equal(x, trace[t - 1])]
     why = ""
     if answers["stopped"] is not None:
-        why = explain_error(answers["stopped"])
+        why = str(answers["stopped"])
     elif len(trace) != STEPS:
         why = f"gradients of the losses were asked for {len(trace)} times; there are {STEPS} steps"
     elif result is not None and result.shape == (1, *shape):
@@ -156,25 +138,20 @@ def _trace(answers):
 
 def _wrong_steps(trace, following, first, last):
     """List the steps t whose next image is not the expected one."""
-    wrong = []
+    found = []
     for t in range(first, last):
-        expected = following[t]
-        if t + 1 < CLAMP_UNTIL:
-            expected = np.clip(expected, -BOUND, BOUND)
+        expected = np.clip(following[t], -BOUND, BOUND) if t + 1 < CLAMP_UNTIL else following[t]
         rate = RATE if t < DECAY_AT else DECAYED_RATE
         if (np.abs(trace[t + 1] - expected) > OFF * rate).mean() > FEW:
-            wrong.append(t)
-    return wrong
+            found.append(t)
+    return found
 
 
 def task():
     """The task of the update rule."""
-    return Task(
-        "update",
-        inputs,
-        (
-            Check("update", "Update rule: the first update", 1, judge_steps(0, 1)),
-            Check("update", "Update rule: steps 1 to 179", 5, judge_steps(1, DECAY_AT)),
-            Check("update", "Update rule: the lower rate from step 180 on", 4, judge_steps(DECAY_AT, STEPS)),
-        ),
+    checks = (
+        Check("update", "Update rule: the first update", 1, partial(judge_steps, 0, 1)),
+        Check("update", "Update rule: steps 1 to 179", 5, partial(judge_steps, 1, DECAY_AT)),
+        Check("update", "Update rule: the lower rate from step 180 on", 4, partial(judge_steps, DECAY_AT, STEPS)),
     )
+    return Task("update", inputs, checks)

@@ -1,27 +1,25 @@
 """The process that runs submissions: it imports the slow packages once, and forks a confined child for each task.
 
-Started by `sandbox.Sandbox` as a script of its own, and told by standard input what to run. How a task ended and
-how much it used is known from here and not from the submission. Expected values never come here.
+Started by `sandbox.Sandbox` as a script of its own, and told through a pipe what to run. How a task ended and how
+much it used is known from here and not from the submission. Expected values never come here.
 """
 
 import contextlib
 import gc
+import importlib
 import os
-import select
 import signal
 import sys
 import tempfile
 import time
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # a few modules, without the rest of the project
-import calls  # noqa: E402
-import confine  # noqa: E402
-import wire  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # a few modules, without the rest of the project
+import confine
+import wire
 
-del sys.path[0]  # a child must not even look there
-
+FOR_SUBMISSIONS = "matplotlib.pyplot", "safetensors.torch", "scipy.ndimage", "torchvision.transforms", "tqdm.auto"
 MAX_ANSWER, MAX_LOG = 16 * 2**20, 20_000  # bytes
 
 
@@ -30,37 +28,38 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's; it hangs up, and that ends this process
     confine.prctl(confine.PR_SET_CHILD_SUBREAPER, 1)  # a child's orphans come here, and can be found and killed
     Path(f"/proc/self/task/{os.getpid()}/children").read_bytes()  # without this file they could not be
-    how = confine.prepare()
-    calls.warm_up()
+    how = confine.prepare()  # before the packages start threads
+    for name in ("calls", *FOR_SUBMISSIONS):  # a fork then starts in milliseconds
+        importlib.import_module(name)
+    del sys.path[0]  # a child must not even look there
+    sys.modules["torch"].set_num_threads(1)
     gc.freeze()
-    wire.send(sys.stdout.buffer, {"confined": how, "description": confine.describe(how)})
-    while task := wire.receive(sys.stdin.buffer):
-        wire.send(sys.stdout.buffer, run(task, how))
+    grader = Connection(int(sys.argv[1]))
+    grader.send_bytes(wire.pack({"confined": how, "description": confine.describe(how)}))
+    with contextlib.suppress(EOFError):
+        while True:
+            grader.send_bytes(wire.pack(run(wire.unpack(grader.recv_bytes()), how, grader)))
 
 
-def run(task, how):
+def run(task, how, grader):
     """Run one task in a child, and leave nobody of its family alive.
 
-    Args:
-        task: dict with call, inputs, code and cwd (folders), wall, cpu, memory, file (limits).
-        how: see `confine.prepare`.
-
-    Returns:
-        dict: status (exit status, or minus the signal), late (it took too long), peak (bytes of resident memory),
-        answer and log (uint8 ndarrays).
+    The task names the call, its inputs, the folders code and cwd, and the limits wall, cpu, memory and file. Told
+    are status (exit status, or minus the signal), late (it took too long), peak (bytes of resident memory), answer
+    and log (bytes as uint8 ndarrays).
     """
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
         child = os.fork()
         if child == 0:
             _be_the_child(task, how, answer.fileno(), log.fileno())
         with os.fdopen(os.pidfd_open(child)) as ending:  # the grader says nothing meanwhile, but it may hang up
-            late = ending not in select.select([ending, sys.stdin], [], [], task["wall"])[0]
+            late = ending not in wait([ending, grader], task["wall"])
         code, used = _kill_all()[child]
         # Everybody who could write to these files is dead by now.
         read = {"answer": os.pread(answer.fileno(), MAX_ANSWER + 1, 0), "log": os.pread(log.fileno(), MAX_LOG, 0)}
     status = os.waitstatus_to_exitcode(code)
     late |= status < 0 and used.ru_utime + used.ru_stime > task["cpu"] - 1
-    as_array = {key: calls.np.frombuffer(data, calls.np.uint8) for key, data in read.items()}
+    as_array = {key: wire.np.frombuffer(data, wire.np.uint8) for key, data in read.items()}
     return {"status": status, "late": late, "peak": 1024 * used.ru_maxrss, **as_array}
 
 
@@ -92,6 +91,7 @@ def _family(pid):
 
 def _be_the_child(task, how, answer, log):
     """In the child: let go of everything, then run the call. Never returns."""
+    calls = sys.modules["calls"]
     try:
         os.setsid()
         home, nothing = task["cwd"], os.open(os.devnull, os.O_RDONLY)
@@ -107,7 +107,7 @@ def _be_the_child(task, how, answer, log):
         try:
             confine.confine(how, task, [task["code"]], [home])
         except OSError as problem:
-            calls.answer(3, {"error": ["Nothing was run", f"the process could not be confined: {problem}", "", 0]})
+            calls.answer(3, {"error": f"Nothing was run: the process could not be confined: {problem}"})
         else:
             calls.serve(task["call"], task["inputs"], Path(task["code"]), 3)
     finally:  # whatever happens, the child must not return into the warden's loop

@@ -4,7 +4,6 @@ Runs on both sides, also where nothing else of the project can be imported.
 """
 
 import json
-import struct
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -38,17 +37,3 @@ def unpack(data):
         return dict(json.loads(text, object_hook=lambda d: arrays[d[ARRAY]] if list(d) == [ARRAY] else d))
     except Exception as problem:  # noqa: BLE001  (the reader's own kinds, by what is wrong with the bytes)
         raise ValueError(f"no readable message ({type(problem).__name__})") from None
-
-
-def send(stream, values):
-    """Write a message with its length in front, to a binary stream."""
-    data = pack(values)
-    stream.write(struct.pack("<Q", len(data)) + data)
-    stream.flush()
-
-
-def receive(stream):
-    """Read a message that `send` wrote; None at the end of the stream."""
-    head = stream.read(8)
-    data = stream.read(struct.unpack("<Q", head)[0]) if len(head) == 8 else b""
-    return unpack(data) if data else None

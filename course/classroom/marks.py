@@ -111,7 +111,7 @@ def _mark(path, skeleton, parts, seed, digest, out):
     """In a worker: mark one submission, write its record and its page, return the record."""
     try:
         results = grade(path, SANDBOX, skeleton, parts=parts, seed=seed)
-        found, pictures = results.as_dict(), results.pictures
+        found, pictures = results.as_dict(), results.pictures()
     except InputError as problem:
         if not SANDBOX.is_alive():
             raise

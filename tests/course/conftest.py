@@ -62,8 +62,8 @@ def marked(sandbox, skeleton, monkeypatch):
 
     def mark(submission, parts, seed=1, without=(), **limits):
         monkeypatch.setattr(sandbox, "limits", LIMITS | limits)
-        tasks = [task for task in all_tasks(skeleton, tuple(parts)) if task.call not in without]
-        monkeypatch.setattr(grading, "all_tasks", lambda skeleton, parts: tasks)
+        tasks = [task for task in all_tasks(tuple(parts)) if task.call not in without]
+        monkeypatch.setattr(grading, "all_tasks", lambda parts: tasks)
         return grade(submission, sandbox, skeleton, parts=tuple(parts), seed=seed)
 
     return mark

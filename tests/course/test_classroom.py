@@ -92,7 +92,7 @@ def results_of(*verdicts):
     checks = [Check(f"p{i}", f"Check {i}", 4, None) for i in range(len(verdicts))]
     results = Results(checks)
     for check, verdict in zip(checks, verdicts, strict=True):
-        results.put_all([check], verdict)
+        results.put(verdict, check)
     return results
 
 
@@ -120,7 +120,7 @@ def test_canvas_gets_its_own_columns_and_its_assignment_back(tmp_path):
     )
     head = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Assignment 3 (8123)"]
     assert list(rows[0])[:6] == head
-    assert [row["Assignment 3 (8123)"] for row in rows] == ["8", "6.0", "4", "", "0.0"]
+    assert [row["Assignment 3 (8123)"] for row in rows] == ["8", "6.0", "4", "", "0"]
     assert rows[1]["ID"] == "12" and rows[1]["p1"] == "2.0" and rows[3]["Student"] == "Noether, Emmy"
 
 
@@ -129,7 +129,7 @@ def test_gradescopes_roster_finds_its_students_too(tmp_path):
         tmp_path,
         "First Name,Last Name,SID,Email\nAda,Lovelace,345,ada@example.org\nGrace,Hopper,9002,gh77@example.org\n",
     )
-    assert [(row["SID"], row["Assignment 3"]) for row in rows] == [("345", "6.0"), ("9002", "4"), ("", "0.0")]
+    assert [(row["SID"], row["Assignment 3"]) for row in rows] == [("345", "6.0"), ("9002", "4"), ("", "0")]
 
 
 def test_a_spreadsheet_runs_nothing_that_a_student_wrote(tmp_path):
@@ -163,7 +163,7 @@ def test_a_page_shows_pictures_and_takes_no_html_from_a_student(tmp_path):
     picture = np.zeros((4, 5))
     picture[1, 2] = np.nan
     results = results_of(Verdict(0, "<script>", {"yours": picture, "right": np.eye(4)}), Verdict(1))
-    save_page("a<b", results.as_dict(), results.pictures, tmp_path / "a.html")
+    save_page("a<b", results.as_dict(), results.pictures(), tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
     assert "<script>" not in page and "&lt;script&gt;" in page and "<h1>a&lt;b</h1>" in page
     pictures = [Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall('base64,([^"]+)', page)]

@@ -68,7 +68,7 @@ def test_mutant(mutant, sandbox, marked, solution, tmp_path, world):
         *(marked(submission, (part,), without=mutant.without) for part in others),
     ]
     points = {part: result.score(part) for part, result in zip(mutant.points, results, strict=True)}
-    said = "\n".join(message for result in results for message in result.messages)
+    said = "\n".join(test["output"] for result in results for test in result.as_dict()["tests"])
     assert points == mutant.points, said
     how = sandbox.confined
     if all(how[need] for need in mutant.needs):
