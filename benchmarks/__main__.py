@@ -29,6 +29,8 @@ TABLES = {
     "fooling": ("benchmarks.fooling", "table"),
     "scaling": ("benchmarks.scaling", "table"),
     "memory": ("benchmarks.style", "memory_table"),
+    "tiles": ("benchmarks.tiles", "table"),
+    "page": ("benchmarks.page", "table"),
     "trust": ("benchmarks.trust", "table"),
     "start_up": ("benchmarks.start_up", "table"),
 }

@@ -5,9 +5,14 @@ holds even where absolute times do not.
 """
 
 import datetime
+import multiprocessing
 import platform
+import re
+import resource
 import statistics
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -116,6 +121,29 @@ def _time_on_gpu(function, repeat):
     end.record()
     torch.cuda.synchronize()
     return start.elapsed_time(end) / 1000
+
+
+def alone(function, *arguments):
+    """Call a function in a fresh process.
+
+    Args:
+        function: of a module, with its name.
+        *arguments: such as pickle takes.
+
+    Returns:
+        (what it returned, the most bytes of memory that the process had).
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_with_peak, function, arguments).result()
+
+
+def _with_peak(function, arguments):
+    result = function(*arguments)
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, whose ru_maxrss begins with what the process that started this one has had
+        return result, 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return result, unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def machine(device="cpu"):

@@ -3,21 +3,17 @@
 Images stream through saliency in batches of 16, so memory must not grow with their number.
 """
 
-import resource
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from benchmarks.measure import alone
 from data import load_network
 from data.samples import load_sample_photographs
 from image_utils.pixels import to_input
 from visualizers import SaliencyMap
 
-ROOT = Path(__file__).resolve().parent.parent
 COUNTS, SIDES, BATCH = (1, 10, 100, 1000), (192, 512, 1024, 2048), 16
 
 
@@ -25,18 +21,14 @@ def table(counts=COUNTS, sides=SIDES):
     """Return both tables as Markdown."""
     lines = ["| images | pixels | seconds | an image | peak memory |", "|---|---|---|---|---|"]
     for count, side in [*((n, 224) for n in counts), *((1, s) for s in sides)]:
-        code = f"from benchmarks.scaling import stream; print(*stream({count}, {side}))"
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True
-        )
-        seconds, peak = map(float, done.stdout.split())
+        seconds, peak = alone(stream, count, side)
         each, size = 1000 * seconds / count, f"{side} x {side}"
         lines.append(f"| {count:,} | {size} | {seconds:.2f} | {each:.1f} ms | {peak / 1e6:,.0f} MB |")
     return "\n".join(lines)
 
 
 def stream(count, side):
-    """Compute saliency maps of `count` images and return (seconds, peak bytes of memory)."""
+    """Compute saliency maps of `count` images and return the seconds."""
     X, y, _ = load_sample_photographs()
     model, saliency = load_network(), SaliencyMap()
 
@@ -50,5 +42,4 @@ def stream(count, side):
     begin = time.perf_counter()
     for first in range(0, count, BATCH):
         batch(first, min(BATCH, count - first))
-    seconds = time.perf_counter() - begin
-    return seconds, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return time.perf_counter() - begin

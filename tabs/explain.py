@@ -47,6 +47,8 @@ for ending, other, methods in {parts}:
 
 def begin(visit, tell, methods, opacity):
     """Look at the photograph with the network, offer its classes and layers, and explain the first class."""
+    if visit.pixels is None:  # the network was chosen first
+        return gr.skip()
     X, model, names = visit.X(), visit.model(), imagenet_class_names()
     seen, layer = visit.seen(visit.pixels, TOP), default_layer(model, X)
     visit.top = list(seen)

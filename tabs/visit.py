@@ -155,6 +155,8 @@ def streamed(function):
             ended.set()
             job.cancel()
 
+    # by which programs call the page's events
+    listener.__name__ = f"{function.__module__.rpartition('.')[2]}_{function.__name__}"
     return listener
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data.networks import load_network
 from data.samples import SIZE, package_folder
 from image_utils.loading import load_image, open_image
 from image_utils.pixels import to_input
@@ -248,6 +249,20 @@ def test_paint_and_stop(visit):
     kept = np.array(open_image(finished(page, "#painted", paint.FILE).path()))
     assert min(kept.shape[:2]) == 64
     assert np.array_equal(kept, fetched(page, sources(page, "#painted")[0]))
+
+
+def test_network_before_photograph(visit):
+    page, file = visit(), samples()[3]
+    page.get_by_text("Network", exact=True).click()
+    page.get_by_label("random").click()
+    page.get_by_role("button", name="Use this network").click()
+    page.locator("#network").get_by_text("weights: random").wait_for()
+    first = explained(page, file)
+    assert page.get_by_test_id("toast-body").count() == 0
+    network = load_network(weights="random")
+    with torch.no_grad():
+        top = int(network(to_input(load_image(file, SIZE)[None])).argmax())
+    assert_explains(page, first, file, top, network)
 
 
 def test_read(visit):

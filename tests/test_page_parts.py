@@ -1,11 +1,13 @@
 """What the page does without a browser: its lines repeat its results, jobs end, visits stay apart and go."""
 
 import contextlib
+import functools
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -15,19 +17,24 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import fooling_image
+from benchmarks import page as benchmark
+from data.networks import load_network
 from data.samples import package_folder
 from image_utils.errors import InputError
 from tests.conftest import ROOT
 from tests.scripts import assert_refused, call
 from trust import make_controls
 from trust.judge import judge
-from visualizers import FoolingImage
+from visualizers import FoolingImage, SaliencyMap
 
 gradio = pytest.importorskip("gradio")
-from tabs import dream, explain, fool, paint  # noqa: E402
+import gradio_client  # noqa: E402
+
+from tabs import dream, explain, fool, layout, paint  # noqa: E402
 from tabs import visit as visits  # noqa: E402
 
 SAMPLE = package_folder("foolbox") / "data" / "imagenet_03_990.jpg"
@@ -68,7 +75,6 @@ def run_command(visit, tab, number=0):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda visit: explain.begin(visit, silent, explain.METHODS, 1.0),
         lambda visit: explain.explain(visit, silent, 990, None, explain.METHODS, None, 1.0),
         lambda visit: explain.delete(visit, silent, "saliency", 990, None, 1),
         lambda visit: explain.measure(visit, silent, 990, ["saliency"], None),
@@ -78,6 +84,18 @@ def run_command(visit, tab, number=0):
 def test_without_a_photograph_everything_asks_for_one(tmp_path, ask):
     with pytest.raises(InputError, match="there is no photograph yet"):
         ask(visits.Visit(tmp_path))
+
+
+def test_a_network_chosen_first_explains_the_first_photograph(tmp_path):
+    visit = visits.Visit(tmp_path)
+    assert "**squeezenet1_0**" in layout.choose(visit, silent, "squeezenet1_0", "random", None)
+    assert explain.begin(visit, silent, ["saliency"], 1.0) == gradio.skip()
+    visit.show(SAMPLE)
+    wanted = explain.begin(visit, silent, ["saliency"], 1.0)[1]
+    x, network = visit.X(), load_network("squeezenet1_0", "random")
+    assert wanted == network(x).argmax()
+    saliency = SaliencyMap().compute_saliency_maps(x, torch.tensor([wanted]), network)
+    assert np.array_equal(visit.maps["saliency"], saliency[0])
 
 
 def test_explain_lines_give_the_same_bytes(visit, beside):
@@ -260,6 +278,29 @@ def test_uploads_are_limited_and_stay_in_their_folder(visit, tmp_path):
     with pytest.raises(InputError, match="times as long"):
         visit.show(ribbon)
     assert visit.photograph.name == SAMPLE.name
+
+
+def test_a_program_uses_its_events(monkeypatch, tmp_path):
+    """Those that the benchmark names are there, and do over HTTP what a visitor's clicks do."""
+    picked = []
+
+    @functools.wraps(explain.pick)
+    def pick(visit, tell, place, *rest):
+        picked.append((visit.photograph, place, *rest))
+        return explain_pick(visit, tell, place, *rest)
+
+    explain_pick = explain.pick
+    monkeypatch.setattr(explain, "pick", pick)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # as page.py does; files go there, Gradio's too
+    page = layout.build().queue(api_open=False)
+    _, address, _ = page.launch(quiet=True, prevent_thread_lock=True, ssr_mode=False)
+    try:
+        assert benchmark.use(address, gradio_client.Client, 2, iter("abc").__next__) == ["a", "b", "c"]
+    finally:
+        page.close(verbose=False)
+        for key in list(visits.visits):
+            visits.forget(key)
+    assert picked == [(SAMPLE, place, None, benchmark.METHODS, benchmark.LAYER, 1.0) for place in (1, 2)]
 
 
 def test_other_machines_need_a_password():
