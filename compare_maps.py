@@ -116,7 +116,8 @@ def chosen_layer(model, X, names):
 
 def measure(args, inputs, batches, methods, controls):
     """Measure all methods on all photographs; returns what the figures and the table need."""
-    steps = len(batches) * (len(methods) + 6) + MOSAICS
+    games, problem = grid_games(args, inputs)
+    steps = len(batches) * (len(methods) + 6) + len(games)
     with tqdm(total=steps, desc="compare", delay=2, leave=False, disable=None) as progress:
 
         def tell(what):
@@ -128,21 +129,24 @@ def measure(args, inputs, batches, methods, controls):
 
         judged = side_by_side(judge_batch, batches, inputs.model)
         names, numbers, seconds, failed = joined(judged)
-        try:
-            pool = mosaic_pool(args, inputs)
-            mosaics, classes = make_mosaics(inputs.model, pool, most=MOSAICS, shrink=True, seed=inputs.seed)
-        except InputError as reason:
-            problem = f"Without the grid game: {reason}."
-        else:
-            chosen, problem = {name: methods[name] for name in names}, None
+        chosen = {name: methods[name] for name in names}
 
-            def judge_mosaic(mosaic, model, in_turn):
-                return judge_mosaics(chosen, model, *mosaic, tell=in_turn(tell))
+        def judge_mosaic(mosaic, model, in_turn):
+            return judge_mosaics(chosen, model, *mosaic, tell=in_turn(tell))
 
-            each = list(zip(mosaics.split(1), classes.split(1), strict=True))
-            numbers["grid"] = np.concatenate(side_by_side(judge_mosaic, each, inputs.model), axis=1)
+        if games:
+            numbers["grid"] = np.concatenate(side_by_side(judge_mosaic, games, inputs.model), axis=1)
     ordered = {name: numbers[name] for name in MEASURES if name in numbers}
     return judged, verdicts(names, ordered, controls, seconds, seed=inputs.seed), failed, problem
+
+
+def grid_games(args, inputs):
+    """Make the mosaics of the grid game; returns ([(mosaic, its classes), ...], why there are none or None)."""
+    try:
+        made = make_mosaics(inputs.model, mosaic_pool(args, inputs), most=MOSAICS, shrink=True, seed=inputs.seed)
+    except InputError as reason:
+        return [], f"Without the grid game: {reason}."
+    return list(zip(*(side.split(1) for side in made), strict=True)), None
 
 
 def mosaic_pool(args, inputs):

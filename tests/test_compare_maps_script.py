@@ -33,7 +33,7 @@ def quick():
         yield
 
 
-BARS = []  # in the order in which they were made
+BARS = []  # those of the last run, in the order in which they were made
 
 
 class Bar(compare_maps.tqdm):
@@ -48,18 +48,21 @@ class Bar(compare_maps.tqdm):
         self.reached += n
 
 
+def run(folder, *arguments):
+    """Run the script; its progress must end where it said."""
+    BARS.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_maps, "tqdm", Bar)
+        assert call("compare_maps", *arguments, "--device", "cpu", "--out", folder)[:2] == (0, "")
+    assert [bar.reached for bar in BARS] == [bar.wanted for bar in BARS] and len(BARS) == 2
+    return table(folder)
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
-    arguments = ("--num", 1, "--methods", "saliency", "gradcam", "--device", "cpu", "--out", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare_maps, "tqdm", Bar)
-        assert call("compare_maps", *arguments)[:2] == (0, "")
+    run(folder, "--num", 1, "--methods", "saliency", "gradcam")
     return folder
-
-
-def test_progress_ends_where_it_said(written):
-    assert [bar.reached for bar in BARS] == [bar.wanted for bar in BARS] and len(BARS) == 2
 
 
 def test_writes_figures_and_tables(written):
@@ -109,10 +112,8 @@ def test_passes_are_counted_and_shared(written):
 
 
 def test_same_seed_same_numbers(written, tmp_path):
-    arguments = ("--num", 1, "--methods", "saliency", "gradcam", "--device", "cpu", "--out", tmp_path)
-    assert call("compare_maps", *arguments)[0] == 0
-    first, again = (table(folder)["methods"] for folder in (written, tmp_path))
-    for one, other in zip(first, again, strict=True):
+    again = run(tmp_path, "--num", 1, "--methods", "saliency", "gradcam")
+    for one, other in zip(table(written)["methods"], again["methods"], strict=True):
         assert one["measures"] == other["measures"]
 
 
@@ -121,17 +122,18 @@ def test_own_photographs_of_two_sizes_without_a_mosaic(tmp_path):
     picture = Image.fromarray(np.stack([x * 2, y * 3, 255 - x], axis=2).astype(np.uint8))
     picture.save(tmp_path / "a.png")
     picture.rotate(90, expand=True).save(tmp_path / "b.png")
-    out = tmp_path / "out"
-    arguments = ("--images", tmp_path / "a.png", tmp_path / "b.png", "--methods", "gradcam", "--out", out)
-    assert call("compare_maps", *arguments)[0] == 0
-    record = table(out)
+    record = run(tmp_path / "out", "--images", tmp_path / "a.png", tmp_path / "b.png", "--methods", "gradcam")
     assert "grid" not in record["measures"] and "Without the grid game" in record["notes"][0]
 
 
+def test_fewer_mosaics_than_wanted_end_the_progress_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare_maps, "MOSAICS", 9)  # of which the samples make four at most
+    assert "grid" in run(tmp_path, "--num", 1, "--methods", "gradcam")["measures"]
+
+
 def test_a_method_that_cannot_be_computed_is_missing_and_said_to_be(tmp_path):
-    arguments = ("--num", 1, "--network", "efficientnet_b0", "--weights", "random", "--out", tmp_path)
-    assert call("compare_maps", *arguments, "--methods", "saliency", "guided_backprop")[0] == 0
-    record = table(tmp_path)
+    network = ("--network", "efficientnet_b0", "--weights", "random")
+    record = run(tmp_path, "--num", 1, *network, "--methods", "saliency", "guided_backprop")
     assert "guided_backprop" not in [row["name"] for row in record["methods"]]
     assert "guided_backprop is missing" in record["notes"][0]
 
