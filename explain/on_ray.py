@@ -28,6 +28,8 @@ SHIPPED = (  # to every node
     *("attributions.py", "captum_utils.py", "torchvision_cure.py"),
 )
 ACTORS_A_GPU = 2  # one computes while the other reads and stores
+INSTALLED = __name__ != "explain.on_ray"  # by pip, as a part of one package, which every node has
+SHADOWS = str(Path(__file__).with_name("shadows"))
 READERS = 8  # threads with which an actor on a GPU reads its images; on a core one thread does all
 SECONDS = 10  # for an address to answer
 QUIET = {
@@ -66,6 +68,22 @@ class Actor:
         }
 
 
+@contextlib.contextmanager
+def shadowed():
+    """Inside, this process and those it starts find the modules in `shadows` first; those find ours, too."""
+    ours, before = () if INSTALLED else (str(ROOT),), os.environ.get("PYTHONPATH")
+    sys.path.insert(0, SHADOWS)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SHADOWS, *ours, before)))
+    try:
+        yield
+    finally:
+        sys.path.remove(SHADOWS)
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
 def load_ray(address=None):
     """Import Ray, and make sure that somebody answers at the address.
 
@@ -75,8 +93,9 @@ def load_ray(address=None):
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        import ray
-        import ray.data
+        with shadowed():
+            import ray
+            import ray.data
     except ImportError:
         raise InputError("the package ray is not installed; pip install -r requirements-ray.txt") from None
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -101,11 +120,12 @@ def cluster(address=None):
     """
     address = address or os.environ.get("RAY_ADDRESS")
     ray = load_ray(address)
-    shipped = SHIPPED if __name__ == "explain.on_ray" else ()  # where pip installed it, every node has it
+    shipped = () if INSTALLED else SHIPPED
     code = {"py_modules": [str(ROOT / name) for name in shipped], "excludes": ["*.safetensors", "*.npz", "*.pyc"]}
-    alone = {} if address else {"include_dashboard": False}
+    how = {"runtime_env": code} if address else {"include_dashboard": False}
     try:
-        ray.init(address=address or "local", runtime_env=code, logging_level="ERROR", log_to_driver=False, **alone)
+        with shadowed():
+            ray.init(address=address or "local", logging_level="ERROR", log_to_driver=False, **how)
     except Exception as problem:  # noqa: BLE001  (of a node that starts too slowly Ray says so by a bare Exception)
         where = f"no Ray cluster can be joined at '{address}'" if address else "Ray cannot be started"
         raise InputError(f"{where}: {' '.join(str(problem).split())[:200]}") from None

@@ -1,14 +1,16 @@
 """Ray gives what one machine gives: on two nodes, with one of them killed, and with mistakes in a line."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from explain.on_ray import cluster
+from explain.on_ray import cluster, shadowed
 from tests.conftest import ROOT
 from tests.explain.commands import assert_refused, assert_same_run, explain
 from tests.explain.folders import make_folder
@@ -17,6 +19,7 @@ pytest.importorskip("ray")
 pq = pytest.importorskip("pyarrow.parquet")
 
 COUNT, BROKEN, SHARD = 24, 4, 2
+STARTS = 10  # of a node
 ARGUMENTS = ("--methods", "saliency,gradcam", "--batch-size", SHARD, "--shard-size", SHARD, "--device", "cpu")
 
 # `python -m explain`, whose actors wait for one another: however slowly a node starts, both have finished a shard,
@@ -59,19 +62,36 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
-    """Ray gives up on a node after half a minute, which a busy machine may need to start it."""
-    from ray._private import services
+    """Start a node again that died in starting, and wait for it as long as it lives.
 
-    find_node = services.get_node
+    On a busy machine it dies: its helpers must answer within 15 seconds, which is a constant of Ray's
+    (ray-project/ray, issue 65983), and Ray gives up on it after 30.
+    """
+    from ray import NodeID
+    from ray._private import ray_constants, services
+    from ray._private.node import Node
 
-    def wait_for_node(*identity):
-        for _ in range(6000):
-            with contextlib.suppress(RuntimeError):
-                return find_node(*identity)
-            time.sleep(0.1)
-        raise RuntimeError("the node does not start")
+    start = Node.start_raylet
 
-    monkeypatch.setattr(services, "get_node", wait_for_node)
+    def is_there(node):
+        with contextlib.suppress(RuntimeError):
+            return services.get_node(node.gcs_address, node._node_id)
+
+    def start_until_it_is_there(node, *arguments, **options):
+        for _ in range(STARTS):
+            start(node, *arguments, **options)
+            (raylet,) = node.all_processes[ray_constants.PROCESS_TYPE_RAYLET]
+            while raylet.process.poll() is None:
+                if is_there(node):
+                    return
+                time.sleep(0.1)
+            del node.all_processes[ray_constants.PROCESS_TYPE_RAYLET]
+            node._node_id = NodeID.from_random().hex()  # the dead one stays dead
+            for socket in (node._raylet_socket_name, node._plasma_store_socket_name):
+                Path(socket).unlink(missing_ok=True)
+        raise RuntimeError(f"the node died {STARTS} times in starting")
+
+    monkeypatch.setattr(Node, "start_raylet", start_until_it_is_there)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_worker_niceness", "0")  # 15, as Ray has it, is next to nothing on a busy machine
 
@@ -84,9 +104,12 @@ def nodes():
     options = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_log_monitor": False}
     soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200}  # that a node is dead is noticed
     head = options | {"include_dashboard": False, "no_monitor": True, "_system_config": soon}
-    two = Cluster(initialize_head=True, head_node_args=head)
+    with shadowed():
+        two = Cluster(initialize_head=True, head_node_args=head)
     try:
-        yield two, two.add_node(**options)
+        with shadowed():
+            second = two.add_node(**options)
+        yield two, second
     finally:
         two.shutdown()
 
@@ -117,7 +140,8 @@ def test_two_nodes_and_one_killed_in_the_middle(folder, nodes, tmp_path):
     assert_same_run(out, tmp_path / "local")
 
 
-def test_what_cannot_be_written_is_said_by_name(folder, tmp_path):
+def test_what_cannot_be_written_is_said_by_name(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # from where no process of Ray's finds the code by itself
     arguments = (folder, "--out", tmp_path / "out", *ARGUMENTS, "--limit", SHARD)
     assert explain(*arguments)[0] == 0
     (tmp_path / "out" / "manifest.parquet").unlink()
@@ -127,6 +151,20 @@ def test_what_cannot_be_written_is_said_by_name(folder, tmp_path):
     assert (status, printed) == (2, "") and said.count("\n") == 1, said
     assert said.startswith("explain: error: cannot write '") and "/maps/000000" in said, said
     assert not list((tmp_path / "out").glob("parts/*"))
+
+
+def test_processes_start_without_what_is_slow_to_import(monkeypatch):
+    code = "import image_utils, rfc3987_syntax"
+    path = list(sys.path)
+    for before in (None, "elsewhere"):
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+        if before is not None:
+            monkeypatch.setenv("PYTHONPATH", before)
+        with shadowed():
+            said = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True).stderr
+            assert said.endswith("ImportError: not for Ray\n"), said
+            assert before is None or os.environ["PYTHONPATH"].endswith(os.pathsep + before)
+        assert os.environ.get("PYTHONPATH") == before and sys.path == path
 
 
 def test_only_a_cluster_of_ones_own_is_started_and_without_a_dashboard(monkeypatch):
