@@ -18,6 +18,7 @@ from pathlib import Path
 from course.autograder.grade import choose_parts, grade
 from course.autograder.results import record
 from course.autograder.sandbox import Sandbox
+from course.autograder.unpack import read_submission
 from image_utils.errors import InputError
 from image_utils.writing import save_json
 
@@ -74,6 +75,7 @@ def mark_one(args):
     if args.results:
         save_json(record("The marking did not get as far as the first check."), args.results)
     try:
+        read_submission(args.submission)  # before anything is started
         with Sandbox() as sandbox:
             options = {"parts": args.parts, "path": args.results, "seed": args.seed}
             sys.stdout.write(grade(args.submission, sandbox, ROOT / "skeleton", **options).table())

@@ -61,7 +61,7 @@ def _size_mistake(size, along, rate):
 
 def _fooling_inputs(rng, endless=False):
     """A photograph, and a target that takes some steps to reach, but not many; or one that cannot be reached."""
-    side = 40 if endless else refs.SIDE
+    side = 40 if endless else 80
     while True:
         x = refs.images(rng, (side, side), 1)["X"]
         ranked = refs.scores(x)[0].argsort(descending=True).tolist()

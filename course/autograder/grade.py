@@ -64,16 +64,10 @@ def grade(submission, sandbox, skeleton, *, parts=STYLE_TRANSFER, path=None, see
         Results.
 
     Raises:
-        InputError: the submission cannot be read; results.json says so too.
+        InputError: the submission cannot be read.
     """
-    tasks = all_tasks(tuple(parts))
+    (files, ignored), tasks = read_submission(submission), all_tasks(tuple(parts))
     results = Results([check for task in tasks for check in task.checks], path)
-    try:
-        files, ignored = read_submission(submission)
-    except InputError as problem:
-        results.put(wrong("not marked: the submission cannot be read"), *results.verdicts)
-        results.say(str(problem))
-        raise
     if ignored:
         results.say(f"Not looked at: {', '.join(ignored[:10])}{' ...' if len(ignored) > 10 else ''}")
     code = sandbox.new_folder()

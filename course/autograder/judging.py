@@ -100,7 +100,7 @@ def judge_values(expected, mistakes, found, same=close):
 
     Args:
         expected: list of ndarrays or numbers.
-        mistakes: for each case, dict from the message of a likely mistake to the list of values that it gives.
+        mistakes: function of a case's index -> dict from a likely mistake's message to a list of what it gives.
         found: for each case, what the submission gave.
         same: function (found, expected) -> bool.
 
@@ -110,9 +110,10 @@ def judge_values(expected, mistakes, found, same=close):
     failed = [i for i, (f, e) in enumerate(zip(found, expected, strict=True)) if not same(f, e)]
     if not failed:
         return RIGHT
-    for message, values in mistakes[failed[0]].items():
-        for k in range(len(values)):
-            if all(message in mistakes[i] and same(found[i], mistakes[i][message][k]) for i in failed):
+    first, *others = ((found[i], mistakes(i)) for i in failed)
+    for message, values in first[1].items():
+        for k, value in enumerate(values):
+            if same(first[0], value) and all(message in m and same(f, m[message][k]) for f, m in others):
                 return wrong(message)
     return wrong(_describe(expected[failed[0]], found[failed[0]]))
 

@@ -35,7 +35,7 @@ class Loss(NamedTuple):
     def judge_values(self, inputs, answers, chosen=slice(None)):
         """Judge the values of all cases, or of the chosen ones."""
         cases, found = inputs["cases"][chosen], [answer["value"] for answer in answers["cases"][chosen]]
-        return judge_values([self.value(c) for c in cases], [self.mistakes(c) for c in cases], found)
+        return judge_values([self.value(case) for case in cases], lambda i: self.mistakes(cases[i]), found)
 
     def judge_gradients(self, inputs, answers):
         """Judge the gradients of all cases."""

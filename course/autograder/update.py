@@ -77,9 +77,10 @@ def descent(images, gradients):
 # The sheet leaves open whether the rate falls before or after step 180's update, and in a new Adam or the old.
 ACCEPTED = [partial(adam, decay_at=DECAY_AT + late, fresh=fresh) for late in (0, 1) for fresh in (True, False)]
 MISTAKES = {
+    "the image climbs: subtract the gradient, do not add it": lambda x, g: adam(x, np.negative(g)),
+    "the image is never updated": lambda x, g: x,  # nor is it where it climbed to the end of the range
     "two updates with one gradient: step is called twice": partial(adam, times=2),
     "the gradients of earlier steps add up: call zero_grad before backward": lambda x, g: adam(x, np.cumsum(g, 0)),
-    "the image climbs: subtract the gradient, do not add it": lambda x, g: adam(x, np.negative(g)),
     "step comes before backward, so it uses the gradient of the step before": lambda x, g: adam(
         x, [None, *g[:-1]]
     ),
@@ -88,7 +89,6 @@ MISTAKES = {
     "the rate falls one step too early": partial(adam, decay_at=DECAY_AT - 1),
     "the rate never falls": partial(adam, decay_at=STEPS),
     "a new optimizer is made in every step from 180 on (>= instead of ==)": partial(adam, every=True),
-    "the image is never updated": lambda x, g: x,  # so it seems, too, where steps lead out of the range of values
 }
 
 

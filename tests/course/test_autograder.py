@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import shutil
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from course import parts
 from course.autograder import confine, references, scripts, update
 from course.autograder import results as results_module
-from course.autograder.__main__ import main
+from course.autograder.__main__ import main, mark_one
 from course.autograder.grade import all_tasks, choose_parts, grade, mark
 from course.autograder.judging import Check, Verdict, close, derivative, judge_gradients, judge_values, near
 from course.autograder.results import Results, clean, record
@@ -183,7 +184,7 @@ def test_judging_values_names_the_formula_that_explains_all_cases():
     expected, wrong = [10.0, 4.0], [{"half": [5.0], "one": [1.0]}, {"half": [2.0]}]
 
     def judge(*found):
-        return judge_values(expected, wrong, list(found))
+        return judge_values(expected, wrong.__getitem__, list(found))
 
     assert judge(np.asarray(10.0), np.asarray(4.00001)).share == 1
     assert judge(np.asarray(5.0), np.asarray(2.0)) == Verdict(0.0, "half")
@@ -243,10 +244,11 @@ def test_an_answer_of_another_form_is_wrong_and_nothing_more(skeleton):
         assert results.score() == 0
 
 
-def test_a_submission_that_cannot_be_read_says_so_in_the_results(sandbox, skeleton, tmp_path):
+def test_a_submission_that_cannot_be_read_says_so_in_the_results(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"no zip")
+    arguments = Namespace(submission=tmp_path / "a.zip", results=tmp_path / "results.json")
     with pytest.raises(InputError, match="not a readable zip"):
-        grade(tmp_path / "a.zip", sandbox, skeleton, path=tmp_path / "results.json")
+        mark_one(arguments)
     record = json.loads((tmp_path / "results.json").read_text())
     check_results(record)
     assert record["score"] == 0 and "not a readable zip" in record["output"]
