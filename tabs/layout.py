@@ -79,7 +79,7 @@ def build():
                 weights = gr.Radio(
                     ["embedded", FROM_FILE, "torchvision", "random"], value="embedded", label="Weights"
                 )
-                upload = gr.File(label="A state dict: .safetensors, .pth or .pt", height=110, elem_id="weights")
+                upload = gr.File(label="A state dict: .safetensors, .pth or .pt", height=150, elem_id="weights")
                 use = gr.Button("Use this network")
             network = gr.Markdown(f"Looking into **{EMBEDDED_NAME}**, weights: embedded.", elem_id="network")
         with gr.Column(scale=3, min_width=320):
