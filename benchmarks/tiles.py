@@ -21,13 +21,13 @@ from style_utils import preprocess
 from stylize.budget import held, parse_memory, plan
 from stylize.settings import COURSE_SETTINGS
 
-SIZES = {"squeezenet1_1": (1024, 2048), "vgg19": (512, 1024)}  # shortest sides
+SIZES = {"squeezenet1_1": (1024, 2048), "vgg19": (512, 768)}  # shortest sides
 BUDGETS = ("3GB", "6GB")
 
 
 def table(sizes=SIZES, budgets=BUDGETS):
     """Return a Markdown table of time and peak memory by network, shortest side and memory given."""
-    lines = ["| network | shortest side | memory given | tiles | seconds | of a processor | peak memory |"]
+    lines = ["| network | shortest side | memory given | tiles | seconds | processor seconds | peak memory |"]
     lines.append("|---" * 7 + "|")
     for network, sides in sizes.items():
         for side in sides:
