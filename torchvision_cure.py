@@ -5,6 +5,9 @@ A torchvision wheel built for CUDA cannot load its compiled operators beside a C
 kernels for two operators that nobody declared. Declaring just their schemas lets the import finish; the networks
 and transforms used here need neither operator. Where the compiled library loads, nothing is declared.
 
+And let it import in half of the time: it loads torch's compiler for the sake of one function, which it calls only
+when it pools regions without compiled operators.
+
     python torchvision_cure.py
 
 installs the cure into the running environment, so that there a plain `import torchvision` works as the first line
@@ -52,12 +55,29 @@ def declare_missing_operators(package_folder: Path) -> bool:
     return True
 
 
+class NotYet(type(sys)):  # type: ignore[misc]
+    """torch._dynamo.utils, until someone wants more of it than its name."""
+
+    def __getattr__(self, name: str) -> object:
+        """Step aside; torchvision's function loads the compiler when it is called, any other name at once."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        from importlib import import_module
+
+        sys.modules.pop(self.__name__, None)
+        if name == "is_compile_supported":
+            return lambda device_type: import_module(self.__name__).is_compile_supported(device_type)
+        return getattr(import_module(self.__name__), name)
+
+
 class CureFinder:
     """Import hook: runs the cure at the moment torchvision is first imported, then steps aside."""
 
     @staticmethod
     def find_spec(fullname: str, path: object = None, target: object = None) -> None:
-        """Declare what is missing before `torchvision` loads; never finds a module itself."""
+        """Prepare what `torchvision` needs before it loads; never finds a module itself."""
+        if fullname == "torchvision.ops.roi_align" and "torch._dynamo" not in sys.modules:
+            sys.modules.setdefault("torch._dynamo.utils", NotYet("torch._dynamo.utils"))
         if fullname == "torchvision":
             import importlib.machinery
             from pathlib import Path

@@ -23,8 +23,27 @@ def run(code, *options, cwd=ROOT):
     return done.stdout
 
 
-def test_our_modules_can_come_first():
-    run("import image_utils, torchvision; torchvision.models.squeezenet1_1()")
+def test_our_modules_can_come_first_and_the_compiler_waits_until_it_is_wanted():
+    run(
+        "import sys, image_utils, torchvision; torchvision.models.squeezenet1_1();"
+        "loaded = [name for name in sys.modules if name.startswith('torch._dynamo')]; assert not loaded, loaded;"
+        "import torch; from torchvision.ops import roi_align;"
+        "waiting = sys.modules['torchvision.ops.roi_align'].is_compile_supported;"
+        "supported = waiting('cpu'), waiting('meta'); import torch._dynamo.utils as real;"
+        "assert supported == tuple(map(real.is_compile_supported, ('cpu', 'meta'))), supported;"
+        "assert torch.compile(lambda x: x + 1, backend='eager')(torch.ones(1)) == 2"
+    )
+
+
+def test_the_compilers_module_is_found_by_whoever_asks_first():
+    run(
+        "import sys, torchvision_cure as cure; cure.install_hook();"
+        "cure.CureFinder.find_spec('torchvision.ops.roi_align');"
+        "assert type(sys.modules['torch._dynamo.utils']).__name__ == 'NotYet';"
+        "from torch._dynamo.utils import counters; import torch._dynamo;"
+        "assert torch._dynamo.utils.counters is counters;"
+        "assert type(sys.modules['torch._dynamo.utils']).__name__ == 'module'"
+    )
 
 
 def test_installed_cure_lets_torchvision_be_the_first_line(tmp_path):
