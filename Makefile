@@ -34,7 +34,7 @@ $(FIGURES): figures-of-%:
 test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 page: $(VENV)/installed-page
 	$(BIN)/python page.py

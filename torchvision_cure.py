@@ -55,8 +55,11 @@ def declare_missing_operators(package_folder: Path) -> bool:
     return True
 
 
+COMPILER = "torch._dynamo.utils"
+
+
 class NotYet(type(sys)):  # type: ignore[misc]
-    """torch._dynamo.utils, until someone wants more of it than its name."""
+    """The compiler's module, until someone wants more of it than its name."""
 
     def __getattr__(self, name: str) -> object:
         """Step aside; torchvision's function loads the compiler when it is called, any other name at once."""
@@ -64,10 +67,10 @@ class NotYet(type(sys)):  # type: ignore[misc]
             raise AttributeError(name)
         from importlib import import_module
 
-        sys.modules.pop(self.__name__, None)
+        sys.modules.pop(COMPILER, None)
         if name == "is_compile_supported":
-            return lambda device_type: import_module(self.__name__).is_compile_supported(device_type)
-        return getattr(import_module(self.__name__), name)
+            return lambda device_type: import_module(COMPILER).is_compile_supported(device_type)
+        return getattr(import_module(COMPILER), name)
 
 
 class CureFinder:
@@ -77,7 +80,7 @@ class CureFinder:
     def find_spec(fullname: str, path: object = None, target: object = None) -> None:
         """Prepare what `torchvision` needs before it loads; never finds a module itself."""
         if fullname == "torchvision.ops.roi_align" and "torch._dynamo" not in sys.modules:
-            sys.modules.setdefault("torch._dynamo.utils", NotYet("torch._dynamo.utils"))
+            sys.modules.setdefault(COMPILER, NotYet(COMPILER))
         if fullname == "torchvision":
             import importlib.machinery
             from pathlib import Path
