@@ -235,7 +235,7 @@ def _look(args, inputs):
     """Run the network once: how many classes it has, what it sees, and which classes are explained."""
     given = getattr(args, "labels", None)
     if given and len(given) != len(inputs.X):
-        raise InputError(f"--labels: {len(given)} labels for {len(inputs.X)} images")
+        raise InputError(f"--labels needs one for each image: {len(inputs.X)}, not {len(given)}")
     try:
         classes = len(inputs.scores[0])
     except InputError as problem:

@@ -59,7 +59,7 @@ PHOTOGRAPHS = [
     (["--labels", "3"], "--labels go with"),
     (["--images"], "--images"),
     (["picture.png", "--num", "1"], "--num chooses samples"),
-    (["picture.png", "--labels", "1", "2"], "2 labels for 1 images"),
+    (["picture.png", "--labels", "1", "2"], "one for each image: 1, not 2"),
     (["picture.png", "--labels", "1000"], "--labels: there is no class 1000"),
     (["picture.png", "--labels", "-1"], "there is no class -1"),
     (["picture.png", "--labels", "qqqq"], "no class is called 'qqqq'"),

@@ -79,7 +79,7 @@ BAD_ARGUMENTS = [
     (["--labels", "3"], "--labels"),
     (["--images"], "--images"),
     (["--images", "GOOD", "--num", "1"], "--num"),
-    (["--images", "GOOD", "--labels", "1", "2"], "2 labels for 1 images"),
+    (["--images", "GOOD", "--labels", "1", "2"], "one for each image: 1, not 2"),
     (["--images", "GOOD", "--labels", "1000"], "1000"),
     (["--images", "GOOD", "--labels", "-1"], "-1"),
     (["--images", "GOOD", "--labels", "cat"], "cat"),
