@@ -18,10 +18,10 @@ from stylize.solvers import COARSER, HISTORY
 from stylize.tiles import fields, shapes_of
 
 IMAGES = {"adam": 10, "lbfgs": 21}  # in memory at the same time at most, L-BFGS's pairs apart; measured
-KERNELS = 0.25e9  # bytes that the libraries take for themselves once they compute; measured
+KERNELS = 0.45e9  # bytes that the libraries take once they compute, and the allocator keeps of a tile; measured
 SPARE = 1.05  # times the estimate, for what the allocator keeps
-WORK = 3.0  # times the outputs of all layers: these, their gradients, and what a convolution needs besides
-TILES = (1024, 768, 512, 384, 256, 192, 128)  # sides to choose from
+WORK = 1.4  # times the outputs of all layers: these, and the gradients under way; measured, 0.9 to 1.4
+TILES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128)  # sides to choose from
 LEAST_HISTORY = 2
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 

@@ -194,6 +194,7 @@ class Losses:
                     )
                 kept[piece.places[self.content_layer]] = self._own(feats, piece, self.content_layer)
             grams = self._add_grams(grams, feats, piece, guides)
+            del feats  # before the next tile's are computed
         return kept, grams
 
     def _distance(self, img, target, tile):
@@ -241,6 +242,7 @@ class _InTiles(torch.autograd.Function):
             feats = losses._features(img[piece.cut])
             content = content + _content(losses, targets, feats, piece)
             grams = losses._add_grams(grams, feats, piece, targets.guides)
+            del feats  # before the next tile's are computed
         gaps = [gram - target for gram, target in zip(grams, targets.style, strict=True)]
         style = sum(w * gap.square().sum() for w, gap in zip(targets.style_weights, gaps, strict=True))
         ctx.save_for_backward(img, *(2 * w * gap for w, gap in zip(targets.style_weights, gaps, strict=True)))
@@ -265,6 +267,7 @@ class _InTiles(torch.autograd.Function):
                     if isinstance(gram, torch.Tensor)
                 )
             gradient[piece.cut] += torch.autograd.grad(total, cut)[0]
+            del feats, grams, total  # with the graph, before the next tile's is built
         return gradient, None, None
 
 
