@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -29,6 +30,12 @@ if os.environ.get("TESTS_WITHOUT_ONEDNN"):
 def squeezenet():
     """The embedded network. Shared: a test that changes it must change it back."""
     return load_network()
+
+
+@pytest.fixture(scope="session")
+def precise_squeezenet(squeezenet):
+    """The same in float64. In float32 a ReLU's input near zero may fall on either side, alone and in a batch."""
+    return copy.deepcopy(squeezenet).double()
 
 
 @pytest.fixture(scope="session")

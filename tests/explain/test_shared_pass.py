@@ -90,13 +90,11 @@ def test_minus_one_is_the_networks_own_choice():
     assert_close(maps, alone(model, x, labels, "features.2"), 1e-6)
 
 
-def test_the_embedded_network(squeezenet, photographs):
-    # In float32 an input of a ReLU near zero may fall on either side, alone and in a batch; in float64 none does.
-    double = copy.deepcopy(squeezenet).double()
-    model = make_ready(copy.deepcopy(double), torch.device("cpu"))
+def test_the_embedded_network(precise_squeezenet, photographs):
+    model = make_ready(copy.deepcopy(precise_squeezenet), torch.device("cpu"))
     x, y = photographs[0][2:5].double(), photographs[1][2:5]
     _, _, maps = explain_batch(model, x.to(memory_format=torch.channels_last), y, METHODS, "features.12")
-    assert_close(maps, alone(double, x, y, "features.12"), 1e-6)
+    assert_close(maps, alone(precise_squeezenet, x, y, "features.12"), 1e-6)
 
 
 def test_grad_cams_layer_and_the_number_of_classes_are_found(squeezenet):
