@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from image_utils.errors import InputError
+from image_utils.memory import trim_memory
 from image_utils.pixels import to_normalised, to_pixels
 from stylize.budget import Plan, held, plan
 from stylize.canvas import Canvas, Source, load_source, noise_like, open_source
@@ -157,6 +158,8 @@ def paint(
                 resume=checkpoint.solver,
             )
             checkpoint.solver = None
+            del objective, start
+            trim_memory()  # the budget of the next size does not count this one's
     result = canvas.finish(img)
     checkpoint.remove()
     return result

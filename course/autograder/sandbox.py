@@ -1,7 +1,6 @@
 """The grader's side of running a submission: start the warden, hand it tasks, read the answers without trust."""
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from course.autograder import wire
 from image_utils.errors import InputError
+from image_utils.memory import trim_memory
 
 MIB = 2**20
 LIMITS = {  # of one task: the submission's process and all it starts
@@ -116,8 +116,7 @@ class Sandbox:
             folder.mkdir(exist_ok=True)
             if uid is not None:
                 os.chown(folder, uid, uid)
-        with contextlib.suppress(AttributeError):  # a C library other than glibc
-            ctypes.CDLL(None).malloc_trim(0)  # gives back what references took: a small container holds both
+        trim_memory()  # of what references took: a small container holds both
         limits = self.limits | {"wall": min(self.limits["wall"], left)}
         try:
             ended = self._reply(limits | {"call": call, "inputs": inputs, "code": str(code), "cwd": str(cwd)})
