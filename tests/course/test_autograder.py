@@ -40,7 +40,8 @@ def test_the_solution_gets_full_points_on_new_inputs_in_little_memory(sandbox, s
     assert results.maximum("content") == results.maximum("update") == 10
     assert sum(results.maximum(part) for part in parts.STYLE_TRANSFER) == 50
     check_results(json.loads((tmp_path / "results.json").read_text()))
-    assert 0 < max(peaks) < 500 * 2**20
+    # Beyond what the packages take, which is twice as much where PyTorch was built for CUDA.
+    assert 0 < max(peaks) - min(peaks) < 300 * 2**20
 
 
 def test_the_untouched_handout_gets_nothing(sandbox, skeleton, handout, tmp_path):
